@@ -1,0 +1,282 @@
+/*
+** Actor types and actors. A type is the user's table of methods; its metatable, which is ours, has
+** the core's type and the metatable of the instances. An actor is a table whose methods are found
+** in the version of its type that it was made from. Its `init` runs as a turn of its own: until it
+** has returned, what arrives waits; if it raises, there never was an actor.
+*/
+#include <lauxlib.h>
+#include <lua.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lua_node.h"
+
+static const char IS_TYPE; /* key in the metatables of types */
+
+/* Methods that the system calls, and by convention private ones, are not for callers. */
+bool mc__lua_exposed(const char *name, size_t len) {
+  if (len == 0 || *name == '_') return false;
+  return !(len == 4 && memcmp(name, "init", 4) == 0) &&
+         !(len == 7 && memcmp(name, "stopped", 7) == 0) &&
+         !(len == 10 && memcmp(name, "terminated", 10) == 0);
+}
+
+static mc_type *test_class(lua_State *L, int index) {
+  mc_type *type = NULL;
+  if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) return NULL;
+  if (lua_rawgetp(L, -1, &IS_TYPE) == LUA_TLIGHTUSERDATA) type = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return type;
+}
+
+static mc_type *check_class(lua_State *L, int index) {
+  mc_type *type = test_class(L, index);
+  if (!type) luaL_typeerror(L, index, "actor type (made by mc.actor)");
+  return type;
+}
+
+static int l_type_tostring(lua_State *L) {
+  lua_pushfstring(L, "actor type %s", check_class(L, 1)->name);
+  return 1;
+}
+
+/* core.define(name, class, reentrant, travelled): class becomes the newest definition of that type;
+** travelled says that it came from another node. */
+static int l_define(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  size_t len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  mc_type *type = mc_utf8_valid(name, len) ? mc_type_named(M->node, name, len) : NULL;
+  luaL_argcheck(L, type, 1, "a type's name is text of 1 to 255 bytes");
+  lua_createtable(L, 0, 4);
+  lua_pushlightuserdata(L, type);
+  lua_rawsetp(L, -2, &IS_TYPE);
+  if (lua_toboolean(L, 4)) {
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "travelled");
+  }
+  lua_pushcfunction(L, l_type_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_createtable(L, 0, 2);
+  lua_pushvalue(L, 2);
+  lua_setfield(L, -2, "__index");
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "__name");
+  lua_setfield(L, -2, "instance");
+  lua_setmetatable(L, 2);
+  luaL_unref(L, LUA_REGISTRYINDEX, type->definition ? type->definition : LUA_NOREF);
+  lua_pushvalue(L, 2);
+  type->definition = luaL_ref(L, LUA_REGISTRYINDEX);
+  type->reentrant = lua_toboolean(L, 3);
+  mc__lua_forget_methods(L, type);
+  lua_settop(L, 2);
+  return 1;
+}
+
+/* core.class(name) -> the newest definition here, or nil */
+static int l_class(lua_State *L) {
+  size_t len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  mc_type *type =
+      mc_utf8_valid(name, len) ? mc_type_named(mc__lua_of(L)->node, name, len) : NULL;
+  if (type && type->definition)
+    lua_rawgeti(L, LUA_REGISTRYINDEX, type->definition);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* core.class_name(v) -> the name of the type when v is one, else nil */
+static int l_class_name(lua_State *L) {
+  mc_type *type = test_class(L, 1);
+  lua_pushstring(L, type ? type->name : NULL);
+  return 1;
+}
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static int make_object(lua_State *L, int klass) {
+  lua_newtable(L);
+  lua_getmetatable(L, klass);
+  lua_getfield(L, -1, "instance");
+  lua_setmetatable(L, -3);
+  lua_pop(L, 1);
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static mc_actor *make_actor(lua_State *L, mc_lua *M, int klass) {
+  mc_type *type = check_class(L, klass);
+  int object = make_object(L, klass);
+  lua_pushvalue(L, klass);
+  int klass_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  mc_actor *a = mc_actor_new(M->node, type);
+  if (!a) {
+    luaL_unref(L, LUA_REGISTRYINDEX, object);
+    luaL_unref(L, LUA_REGISTRYINDEX, klass_ref);
+    mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
+  }
+  a->object = object;
+  a->klass = klass_ref;
+  return a;
+}
+
+static void push_actor_ref(mc_lua *M, lua_State *L, const mc_actor *a) {
+  mc_address to;
+  mc_actor_address(a, &to);
+  mc__lua_push_ref(M, L, &to, a->type);
+}
+
+/* The actor is made or, when its init raised, never was. Ends the turn of its init. */
+static void conclude(mc_lua *M, mc_lua_task *t, bool made) {
+  mc_actor *a = t->making;
+  mc_turn *turn = t->turn;
+  t->making = NULL;
+  t->turn = NULL;
+  mc_turn_end(M->node, turn);
+  if (made)
+    mc_actor_ready(M->node, a);
+  else
+    mc_actor_end(M->node, a);
+}
+
+/* The init of an actor that was awaited is over. */
+void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, int status, int nresults) {
+  (void)nresults;
+  mc_lua_task *to = t->joiners;
+  luaL_checkstack(to->parked, 8, NULL);
+  if (status == LUA_OK) {
+    push_actor_ref(M, to->parked, t->making);
+  } else {
+    size_t len;
+    mc__lua_push_trace(M, M->L, t->co, t);
+    const char *trace = lua_tolstring(M->L, -1, &len);
+    mc__lua_keep_trace(M, t->co, to, -1, trace, len);
+    lua_pop(M->L, 1);
+    lua_pushvalue(t->co, -1);
+    lua_xmove(t->co, to->parked, 1);
+  }
+  conclude(M, t, status == LUA_OK);
+  mc__lua_wake(M, to, 1, status != LUA_OK);
+}
+
+static int init_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  return mc__lua_awaited(L, mc__lua_of(L));
+}
+
+static int init_failed(lua_State *L, mc_lua *M, mc_lua_task *t) {
+  size_t len;
+  mc__lua_push_trace(M, L, t->co, t);
+  lua_xmove(t->co, L, 1);
+  const char *trace = lua_tolstring(L, -2, &len);
+  mc__lua_keep_trace(M, L, mc__lua_task_current(M), -1, trace, len);
+#if LUA_VERSION_RELEASE_NUM >= 50406
+  lua_closethread(t->co, L);
+#else
+  lua_resetthread(t->co);
+#endif
+  conclude(M, t, false);
+  mc__lua_task_free(M, t);
+  return lua_error(L);
+}
+
+/* Runs init, which stands on the stack at `init`, with the arguments above it. */
+static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int first, int nargs) {
+  mc_lua_why why = {""};
+  int nresults;
+  mc_lua_task *self = mc__lua_task_current(M), *t = mc__lua_task_new(M);
+  t->making = a;
+  t->turn = mc_actor_init(M->node, a, self->turn);
+  luaL_checkstack(t->co, 8, NULL);
+  lua_xmove(L, t->co, 1);
+  lua_rawgeti(t->co, LUA_REGISTRYINDEX, a->object);
+  mc_error code = t->turn ? mc__lua_copy(M, L, first, nargs, t->co, "arguments", &why)
+                          : MC_E_OUT_OF_MEMORY;
+  if (code) {
+    if (t->turn) conclude(M, t, false);
+    mc__lua_task_free(M, t);
+    return mc__lua_raise(L, code, "%s", why.text);
+  }
+  int status = mc__lua_task_run(M, L, t, nargs + 1, &nresults);
+  if (status == LUA_YIELD) {
+    t->joiners = self;
+    return mc__lua_await(L, M, init_k, 0);
+  }
+  if (status != LUA_OK) return init_failed(L, M, t);
+  push_actor_ref(M, L, a);
+  conclude(M, t, true);
+  mc__lua_task_free(M, t);
+  return 1;
+}
+
+/* core.spawn(class, ...) -> ref of a new actor on this node */
+static int l_spawn(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_type *type = check_class(L, 1);
+  int nargs = lua_gettop(L) - 1;
+  lua_pushliteral(L, "init");
+  if (lua_rawget(L, 1) == LUA_TNIL) {
+    mc_actor *a = make_actor(L, M, 1);
+    push_actor_ref(M, L, a);
+    mc_actor_ready(M->node, a);
+    return 1;
+  }
+  mc__lua_check_await(L, M, type->name);
+  mc_actor *a = make_actor(L, M, 1);
+  return run_init(L, M, a, 2, nargs);
+}
+
+/* core.first(class, secret): the node's own actor, at instance 1. */
+static int l_first(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  size_t len;
+  mc_type *type = check_class(L, 1);
+  const char *secret = luaL_checklstring(L, 2, &len);
+  luaL_argcheck(L, len == MC_SECRET_SIZE, 2, "a secret is 16 bytes");
+  mc_actor *a = mc_actor_first(M->node, type, (const uint8_t *)secret);
+  if (!a) return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
+  a->object = make_object(L, 1);
+  lua_pushvalue(L, 1);
+  a->klass = luaL_ref(L, LUA_REGISTRYINDEX);
+  push_actor_ref(M, L, a);
+  mc_actor_ready(M->node, a);
+  return 1;
+}
+
+/* core.self() -> ref of the actor whose handler runs, or nil */
+static int l_self(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_turn *turn = mc__lua_task_current(M)->turn;
+  if (turn)
+    push_actor_ref(M, L, turn->actor);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* core.load() -> how many actors live here */
+static int l_load(lua_State *L) {
+  mc_stats s;
+  mc_node_stats(mc__lua_of(L)->node, &s);
+  lua_pushinteger(L, (lua_Integer)s.actors);
+  return 1;
+}
+
+/* vtable */
+void mc__lua_resign(void *ud, mc_actor *a) {
+  mc_lua *M = ud;
+  luaL_unref(M->L, LUA_REGISTRYINDEX, a->object);
+  luaL_unref(M->L, LUA_REGISTRYINDEX, a->klass);
+}
+
+void mc__lua_open_actor(lua_State *L, mc_lua *M) {
+  (void)M;
+  static const luaL_Reg functions[] = {{"define", l_define}, {"class", l_class},
+                                       {"class_name", l_class_name}, {"spawn", l_spawn},
+                                       {"first", l_first}, {"self", l_self},
+                                       {"load", l_load},
+                                       {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,253 @@
+/*
+** Errors. What a handler raised is any Lua value and stays as it is. What the system raises is an
+** mc.Error: a table {code, message, node, transport} with a metatable of its own, made only here. One
+** that a handler lets pass arrives with transport == false, so that nobody elsewhere can make an
+** error look as if this node's own call had failed.
+*/
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lua_node.h"
+
+void mc__lua_push_error(mc_lua *M, lua_State *L, mc_error code, const char *message) {
+  lua_createtable(L, 0, 4);
+  lua_pushstring(L, mc_error_name(code));
+  lua_setfield(L, -2, "code");
+  lua_pushstring(L, message);
+  lua_setfield(L, -2, "message");
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "transport");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->error_meta);
+  lua_setmetatable(L, -2);
+}
+
+int mc__lua_raise(lua_State *L, mc_error code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  mc__lua_push_error(mc__lua_of(L), L, code, lua_tostring(L, -1));
+  return lua_error(L);
+}
+
+/* What to tell of a code when the answering side gave no text of its own. %s: the node. */
+static const char *explain(mc_error code) {
+  switch (code) {
+  case MC_E_TIMEOUT: return "no answer from node %s in time";
+  case MC_E_DEAD_ACTOR: return "the actor has ended, or never was";
+  case MC_E_NODE_DOWN: return "node %s went down";
+  case MC_E_UNKNOWN_NODE: return "there is no node %s";
+  case MC_E_OVERLOADED: return "its mailbox is full (4096 messages wait)";
+  case MC_E_DEADLOCK:
+    return "the actor waits, through the calls of this handler, for this very call; "
+           "make its type reentrant or break the cycle";
+  case MC_E_CALL_DEPTH: return "more than 32 calls wait for one another";
+  case MC_E_OUT_OF_MEMORY: return "out of memory";
+  default: return "failed";
+  }
+}
+
+static void set_text(lua_State *L, const char *field, const char *text) {
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, field);
+}
+
+void mc__lua_push_call_error(mc_lua *M, lua_State *L, const mc_lua_task *t, mc_error code,
+                             const char *detail, size_t len) {
+  const char *node = mc_peer_name(M->node, t->call_peer, NULL);
+  const char *type = t->call_type ? t->call_type->name : "?";
+  luaL_checkstack(L, 8, NULL);
+  int top = lua_gettop(L);
+  if (detail)
+    lua_pushlstring(L, detail, len);
+  else
+    lua_pushfstring(L, explain(code), node);
+  const char *text = lua_tostring(L, top + 1);
+  if (code == MC_E_TYPE_MISMATCH && detail)
+    lua_pushfstring(L, "%s:%s: the actor is a %s, not a %s", type, t->call_method, text, type);
+  else
+    lua_pushfstring(L, "%s:%s: %s", type, t->call_method, text);
+  mc__lua_push_error(M, L, code, lua_tostring(L, -1));
+  set_text(L, "node", node);
+  if (code == MC_E_TYPE_MISMATCH && detail) {
+    set_text(L, "expected", type);
+    set_text(L, "found", text);
+  }
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+bool mc__lua_is_error(mc_lua *M, lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) return false;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->error_meta);
+  bool is = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is;
+}
+
+/* ---- tracebacks ------------------------------------------------------------------------------ */
+
+/* M->traces: task -> {value, text}, of the last error that a call of the task raised. */
+void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value, const char *trace,
+                        size_t len) {
+  value = lua_absindex(L, value);
+  luaL_checkstack(L, 6, NULL);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->traces);
+  lua_createtable(L, 2, 0);
+  lua_pushvalue(L, value);
+  lua_rawseti(L, -2, 1);
+  lua_pushlstring(L, trace, len);
+  lua_rawseti(L, -2, 2);
+  lua_rawsetp(L, -2, t);
+  lua_pop(L, 1);
+}
+
+/* Pushes the kept trace of the task, or nothing. */
+static bool push_kept(mc_lua *M, lua_State *L, const mc_lua_task *t, int value) {
+  int top = lua_gettop(L);
+  if (value) value = lua_absindex(L, value);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->traces);
+  if (lua_rawgetp(L, -1, t) == LUA_TTABLE) {
+    lua_rawgeti(L, -1, 1);
+    if (!value || lua_rawequal(L, -1, value)) {
+      lua_rawgeti(L, -2, 2);
+      lua_replace(L, top + 1);
+      lua_settop(L, top + 1);
+      return true;
+    }
+  }
+  lua_settop(L, top);
+  return false;
+}
+
+/* The error value is on top of co. */
+void mc__lua_push_trace(mc_lua *M, lua_State *to, lua_State *co, mc_lua_task *t) {
+  luaL_checkstack(to, 8, NULL);
+  lua_checkstack(co, 8);
+  luaL_traceback(to, co, NULL, 0);
+  if (!push_kept(M, co, t, -1)) return;
+  lua_xmove(co, to, 1);
+  lua_pushfstring(to, "%s\n%s", lua_tostring(to, -1), lua_tostring(to, -2));
+  lua_replace(to, -3);
+  lua_pop(to, 1);
+}
+
+/* core.traceback() -> text of the last error that a call of this task raised, or nil */
+static int l_traceback(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  if (!push_kept(M, L, mc__lua_task_current(M), 0)) lua_pushnil(L);
+  return 1;
+}
+
+/* core.on_travelled_error(fn): fn(message) -> message, for errors of definitions that were sent over. */
+static int l_on_travelled_error(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  luaL_unref(L, LUA_REGISTRYINDEX, M->explain ? M->explain : LUA_NOREF);
+  M->explain = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+void mc__lua_explain(mc_lua *M, lua_State *co, int klass) {
+  int top = lua_gettop(co);
+  if (lua_type(co, top) != LUA_TSTRING || !M->explain || !lua_checkstack(co, 8)) return;
+  if (!strstr(lua_tostring(co, top), "(global '")) return;
+  lua_rawgeti(co, LUA_REGISTRYINDEX, klass);
+  if (luaL_getmetafield(co, -1, "travelled") != LUA_TNIL) {
+    lua_rawgeti(M->L, LUA_REGISTRYINDEX, M->explain);
+    lua_pushstring(M->L, lua_tostring(co, top));
+    if (lua_pcall(M->L, 1, 1, 0) == LUA_OK && lua_type(M->L, -1) == LUA_TSTRING) {
+      lua_xmove(M->L, co, 1);
+      lua_replace(co, top);
+    } else {
+      lua_pop(M->L, 1);
+    }
+  }
+  lua_settop(co, top);
+}
+
+/* ---- mc.Error as a value --------------------------------------------------------------------- */
+
+static int l_tostring(lua_State *L) {
+  lua_getfield(L, 1, "code");
+  lua_getfield(L, 1, "message");
+  lua_pushfstring(L, "%s: %s", luaL_optstring(L, 2, "?"), luaL_optstring(L, 3, "?"));
+  return 1;
+}
+
+/* core.error(code, message): raises it, for the library's own Lua. */
+static int l_error(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  for (unsigned code = 1; code < MC_ERROR_COUNT; code++)
+    if (strcmp(mc_error_name(code), name) == 0)
+      return mc__lua_raise(L, (mc_error)code, "%s", luaL_checkstring(L, 2));
+  return luaL_error(L, "'%s' is no error code", name);
+}
+
+static void copy_field(lua_State *L, int from, int to, const char *name) {
+  lua_pushstring(L, name);
+  if (lua_rawget(L, from) == LUA_TSTRING)
+    lua_setfield(L, to, name);
+  else
+    lua_pop(L, 1);
+}
+
+static void copy_fields(lua_State *L, int from) {
+  int to = lua_gettop(L);
+  copy_field(L, from, to, "code");
+  copy_field(L, from, to, "message");
+  copy_field(L, from, to, "node");
+}
+
+static int l_encode_error(lua_State *L) {
+  lua_createtable(L, 0, 3);
+  copy_fields(L, 1);
+  return 1;
+}
+
+static int l_decode_error(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_createtable(L, 0, 4);
+  copy_fields(L, 1);
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "transport");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, mc__lua_of(L)->error_meta);
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+static void push_codes(lua_State *L) {
+  lua_createtable(L, MC_ERROR_COUNT, 0);
+  for (unsigned code = 1; code < MC_ERROR_COUNT; code++) {
+    lua_pushstring(L, mc_error_name(code));
+    lua_rawseti(L, -2, code);
+  }
+}
+
+void mc__lua_open_error(lua_State *L, mc_lua *M) {
+  static const luaL_Reg functions[] = {
+      {"traceback", l_traceback}, {"error", l_error}, {"on_travelled_error", l_on_travelled_error}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+  push_codes(L);
+  lua_setfield(L, -2, "error_codes");
+  lua_createtable(L, 0, 3);
+  lua_pushliteral(L, "mc.Error");
+  lua_setfield(L, -2, "__name");
+  lua_pushcfunction(L, l_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "Error");
+  M->error_meta = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_newtable(L);
+  M->traces = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_getfield(L, -1, "register");
+  lua_pushliteral(L, "mc.Error");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->error_meta);
+  lua_pushcfunction(L, l_encode_error);
+  lua_pushcfunction(L, l_decode_error);
+  lua_call(L, 4, 0);
+}

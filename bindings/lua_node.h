@@ -1,0 +1,165 @@
+/* What the files of the Lua binding share: lua_value.c, lua_error.c, lua_ref.c, lua_task.c,
+** lua_call.c, lua_actor.c, lua_node.c. One mc_lua is one Lua state with one node of the core. */
+#ifndef MC_LUA_NODE_H
+#define MC_LUA_NODE_H
+
+#include <lua.h>
+
+#include "mooncast.h"
+
+typedef struct mc_lua mc_lua;
+
+/* A coroutine that the scheduler runs. Tasks that ended are kept with their coroutine and used
+** again. What a task awaits settles onto the stack of `parked`, the innermost coroutine. */
+typedef struct mc_lua_task {
+  mc_task base; /* first */
+  mc_wait wait;
+  mc_timer timer; /* of a sleep */
+  struct mc_lua_task *next;    /* free ones; those who await the same task */
+  struct mc_lua_task *joiners; /* who awaits this one */
+  mc_turn *turn;               /* of the handler that it runs, or NULL */
+  mc_actor *making;            /* runs the init of this actor */
+  struct mc_lua_handle *handle;
+  lua_State *co;
+  lua_State *parked; /* where it awaits, NULL while it runs */
+  int co_ref;
+  int nargs;   /* to pass to the first resume */
+  int nvalues; /* settled onto parked */
+  int blocked; /* C calls on its stack that no await can cross */
+  bool failed; /* the one value settled is an error */
+  bool settled;
+  bool is_root; /* stands for code that runs outside the scheduler, and blocks */
+  double timeout_ms; /* chosen by mc.with, negative when not */
+  /* what is awaited, for messages */
+  const mc_type *call_type;
+  const char *call_method;
+  uint32_t call_peer;
+} mc_lua_task;
+
+/* What mc.async returns. Its first user value holds the results once the task is done. */
+typedef struct mc_lua_handle {
+  mc_lua_task *task; /* NULL when done */
+  int nresults;
+  bool failed, observed;
+} mc_lua_handle;
+
+typedef struct mc_lua_ref {
+  mc_address to;
+  mc_type *type;
+} mc_lua_ref;
+
+enum { MC_PASSABLE = 4 };
+
+struct mc_lua {
+  mc_node *node;
+  lua_State *L; /* the main thread */
+  mc_lua_task *current;
+  mc_lua_task *free_tasks;
+  mc_lua_task root;
+  mc_turn *starting; /* set while its arguments are decoded: see mc__lua_recover */
+  int depth;         /* direct calls nested in one another */
+  bool encoding;     /* a user's encode function runs */
+  uint64_t tasks;    /* alive */
+  lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
+  /* registry references */
+  int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, parked_set, explain;
+  /* Lets the world go on while code outside the scheduler awaits; false: nothing ever will. */
+  bool (*pump)(mc_lua *M);
+  void *pump_ud;
+  void (*log)(mc_lua *M, int level, const char *text, size_t len);
+  void *host_ud;
+};
+
+enum { MC_LOG_ERROR, MC_LOG_WARN, MC_LOG_INFO, MC_LOG_DEBUG };
+
+/* lua_node.c */
+mc_lua *mc__lua_of(lua_State *L);
+/* Opens the binding in a state: the module tables are then in package.preload. NULL, and a message
+** on the stack, when it cannot. host: alloc, now_ms, random, connect, send. */
+mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t name_len,
+                     uint64_t incarnation, double call_timeout_ms);
+void mc__lua_close(mc_lua *M);
+/* Pushes the table mooncast.core. */
+void mc__lua_push_core(lua_State *L);
+/* Both in protected mode: running out of memory fails the one message that needed it. */
+bool mc__lua_deliver(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t len);
+double mc__lua_step(mc_lua *M, double budget_ms);
+void mc__lua_log(mc_lua *M, int level, const char *text);
+
+/* lua_value.c: 0 on success, else a code; why not (with the path) stands in `why`. */
+typedef struct mc_lua_why {
+  char text[320];
+} mc_lua_why;
+
+mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place, int i,
+                       mc_lua_why *why);
+/* `count` values from index on, as an array; `place` names them: "arguments", "results". */
+mc_error mc__lua_write_all(mc_lua *M, lua_State *L, int index, int count, mc_buf *out,
+                           const char *place, mc_lua_why *why);
+/* Pushes one value, or nothing and returns a code. Raises only for want of memory. */
+mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why);
+/* Pushes the values of an array that ends the reader's bytes. */
+mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count, mc_lua_why *why);
+/* Copies values between coroutines of one node as sending them would. */
+mc_error mc__lua_copy(mc_lua *M, lua_State *from, int index, int count, lua_State *to,
+                      const char *place, mc_lua_why *why);
+void mc__lua_open_value(lua_State *L, mc_lua *M);
+
+/* lua_error.c */
+void mc__lua_push_error(mc_lua *M, lua_State *L, mc_error code, const char *message);
+int mc__lua_raise(lua_State *L, mc_error code, const char *format, ...);
+/* The message of what went wrong with the call that a task awaits. */
+void mc__lua_push_call_error(mc_lua *M, lua_State *L, const mc_lua_task *t, mc_error code,
+                             const char *detail, size_t len);
+bool mc__lua_is_error(mc_lua *M, lua_State *L, int index);
+/* Keeps the traceback of the error value at index for mc.traceback in that task. */
+void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value, const char *trace,
+                        size_t len);
+/* Pushes the traceback of an error that ended `co`, with that of the call it came from. */
+void mc__lua_push_trace(mc_lua *M, lua_State *to, lua_State *co, mc_lua_task *t);
+/* An error on top of co that a definition from another node raised: says what did not travel. */
+void mc__lua_explain(mc_lua *M, lua_State *co, int klass);
+void mc__lua_open_error(lua_State *L, mc_lua *M);
+
+/* lua_ref.c */
+mc_lua_ref *mc__lua_test_ref(lua_State *L, int index);
+mc_lua_ref *mc__lua_check_ref(lua_State *L, int index);
+void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type);
+/* A new definition: references look their methods up again. */
+void mc__lua_forget_methods(lua_State *L, mc_type *type);
+void mc__lua_open_ref(lua_State *L, mc_lua *M);
+
+/* lua_task.c */
+mc_lua_task *mc__lua_task_new(mc_lua *M);
+/* Back to the free ones; clears its coroutine. */
+void mc__lua_task_free(mc_lua *M, mc_lua_task *t);
+/* The task that runs, or the root. */
+mc_lua_task *mc__lua_task_current(mc_lua *M);
+/* Raises cannot_await, with what to do, where an await cannot be. */
+void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what);
+/* Awaits what settles the current task; k then calls mc__lua_awaited. */
+int mc__lua_await(lua_State *L, mc_lua *M, lua_KFunction k, lua_KContext ctx);
+/* Raises what failed, or returns how many values were settled on top of the stack. */
+int mc__lua_awaited(lua_State *L, mc_lua *M);
+/* The values are on t->parked: it can go on. */
+void mc__lua_wake(mc_lua *M, mc_lua_task *t, int nvalues, bool failed);
+/* Runs a coroutine's first resume inside the caller. LUA_YIELD: it awaits. */
+int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs, int *nresults);
+void mc__lua_resume(void *ud, mc_task *task);
+void mc__lua_open_task(lua_State *L, mc_lua *M);
+
+/* lua_call.c */
+void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments);
+void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *outcome);
+/* Answers and ends the turn of a task whose coroutine returned or raised. */
+void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, int status, int nresults);
+int mc__lua_call_method(lua_State *L);
+void mc__lua_open_call(lua_State *L, mc_lua *M);
+
+/* lua_actor.c */
+bool mc__lua_exposed(const char *name, size_t len);
+void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, int status, int nresults);
+void mc__lua_resign(void *ud, mc_actor *actor);
+void mc__lua_open_actor(lua_State *L, mc_lua *M);
+
+#endif

@@ -1,0 +1,314 @@
+/*
+** References: a full userdata with the actor's address and type. One metatable per type, so that a
+** method is one lookup; a weak cache, so that one actor has one reference here and equality is
+** identity. The names of a reference belong to the user: everything else is a function of mc.
+**
+** As a string an address is "node.incarnation/instance/secret", the numbers and the secret in hex.
+*/
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lua_node.h"
+
+static const char IS_REF; /* key in the metatables of references */
+
+mc_lua_ref *mc__lua_test_ref(lua_State *L, int index) {
+  mc_lua_ref *ref = lua_touserdata(L, index);
+  if (!ref || !lua_getmetatable(L, index)) return NULL;
+  int is = lua_rawgetp(L, -1, &IS_REF);
+  lua_pop(L, 2);
+  return is == LUA_TNIL ? NULL : ref;
+}
+
+mc_lua_ref *mc__lua_check_ref(lua_State *L, int index) {
+  mc_lua_ref *ref = mc__lua_test_ref(L, index);
+  if (!ref) luaL_typeerror(L, index, "reference to an actor");
+  return ref;
+}
+
+/* ---- what a reference shows ------------------------------------------------------------------ */
+
+static int l_tostring(lua_State *L) {
+  mc_lua_ref *ref = mc__lua_check_ref(L, 1);
+  char instance[32];
+  snprintf(instance, sizeof instance, "%llx", (unsigned long long)ref->to.instance);
+  lua_pushfstring(L, "%s %s/%s", ref->type->name,
+                  mc_peer_name(mc__lua_of(L)->node, ref->to.peer, NULL), instance);
+  return 1;
+}
+
+static int l_newindex(lua_State *L) {
+  return luaL_error(L, "cannot set '%s': an actor's fields are not accessible through a reference",
+                    luaL_tolstring(L, 2, NULL));
+}
+
+static int l_eq(lua_State *L) {
+  mc_lua_ref *a = mc__lua_test_ref(L, 1), *b = mc__lua_test_ref(L, 2);
+  lua_pushboolean(L, a && b && a->to.peer == b->to.peer && a->to.instance == b->to.instance &&
+                         memcmp(a->to.secret, b->to.secret, MC_SECRET_SIZE) == 0);
+  return 1;
+}
+
+/* A method's first use: checks the name and keeps a function for it. Upvalue 1: the type. */
+static int l_method(lua_State *L) {
+  mc_type *type = lua_touserdata(L, lua_upvalueindex(1));
+  size_t len;
+  if (lua_type(L, 2) != LUA_TSTRING)
+    return mc__lua_raise(L, MC_E_NO_SUCH_METHOD,
+                         "%s: an actor's fields are not accessible through a reference", type->name);
+  const char *name = lua_tolstring(L, 2, &len);
+  bool known = mc__lua_exposed(name, len);
+  if (known && type->definition) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, type->definition);
+    lua_pushvalue(L, 2);
+    known = lua_rawget(L, -2) == LUA_TFUNCTION;
+  }
+  if (!known)
+    return mc__lua_raise(L, MC_E_NO_SUCH_METHOD,
+                         "%s has no method '%s' to call from outside, and an actor's fields are "
+                         "not accessible through a reference", type->name, name);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, mc__lua_call_method, 1);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+/* The table of a type's methods fills as they are used. */
+static void push_methods(lua_State *L, mc_type *type) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushlightuserdata(L, type);
+  lua_pushcclosure(L, l_method, 1);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+}
+
+static void push_metatable(lua_State *L, mc_type *type) {
+  if (type->refs) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, type->refs);
+    return;
+  }
+  static const luaL_Reg meta[] = {
+      {"__tostring", l_tostring}, {"__newindex", l_newindex}, {"__eq", l_eq}, {NULL, NULL}};
+  lua_newtable(L);
+  luaL_setfuncs(L, meta, 0);
+  push_methods(L, type);
+  lua_setfield(L, -2, "__index");
+  lua_pushliteral(L, "mooncast.ref");
+  lua_setfield(L, -2, "__name");
+  lua_pushliteral(L, "mooncast.ref");
+  lua_setfield(L, -2, "__metatable");
+  lua_pushboolean(L, 1);
+  lua_rawsetp(L, -2, &IS_REF);
+  lua_pushvalue(L, -1);
+  type->refs = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void mc__lua_forget_methods(lua_State *L, mc_type *type) {
+  if (!type->refs) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, type->refs);
+  push_methods(L, type);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+}
+
+void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type) {
+  char key[sizeof to->instance + sizeof to->peer + MC_SECRET_SIZE + sizeof type];
+  memcpy(key, &to->instance, 8);
+  memcpy(key + 8, &to->peer, 4);
+  memcpy(key + 12, to->secret, MC_SECRET_SIZE);
+  memcpy(key + 12 + MC_SECRET_SIZE, &type, sizeof type);
+  luaL_checkstack(L, 6, NULL);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->ref_cache);
+  lua_pushlstring(L, key, sizeof key);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, -3) == LUA_TNIL) {
+    lua_pop(L, 1);
+    mc_lua_ref *ref = lua_newuserdatauv(L, sizeof *ref, 0);
+    memset(ref, 0, sizeof *ref);
+    ref->to = *to;
+    ref->type = type;
+    push_metatable(L, type);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_insert(L, -4);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+    return;
+  }
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+/* ---- ids ------------------------------------------------------------------------------------- */
+
+/* core.id(ref) -> "node.incarnation/instance/secret" */
+static int l_id(lua_State *L) {
+  mc_lua_ref *ref = mc__lua_check_ref(L, 1);
+  mc_node *n = mc__lua_of(L)->node;
+  char numbers[64], secret[2 * MC_SECRET_SIZE + 1];
+  snprintf(numbers, sizeof numbers, ".%llx/%llx/",
+           (unsigned long long)mc_peer_incarnation(n, ref->to.peer),
+           (unsigned long long)ref->to.instance);
+  for (int i = 0; i < MC_SECRET_SIZE; i++)
+    snprintf(secret + 2 * i, 3, "%02x", ref->to.secret[i]);
+  lua_pushfstring(L, "%s%s%s", mc_peer_name(n, ref->to.peer, NULL), numbers, secret);
+  return 1;
+}
+
+/* A hex number of 1 to 14 digits up to `end`; its only spelling is without leading zeros. */
+static bool parse_hex(const char **at, char end, uint64_t *out) {
+  const char *s = *at;
+  *out = 0;
+  for (; *s != end; s++) {
+    int digit = *s >= '0' && *s <= '9' ? *s - '0' : *s >= 'a' && *s <= 'f' ? *s - 'a' + 10 : -1;
+    if (digit < 0 || s - *at > 13 || (s > *at && **at == '0')) return false;
+    *out = *out << 4 | (uint64_t)digit;
+  }
+  if (s == *at || *out > MC_MAX_ID) return false;
+  *at = s + (end != '\0');
+  return true;
+}
+
+static bool parse_secret(const char *s, uint8_t out[MC_SECRET_SIZE]) {
+  for (int i = 0; i < MC_SECRET_SIZE; i++) {
+    unsigned byte = 0;
+    for (int j = 0; j < 2; j++) {
+      char c = s[2 * i + j];
+      int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+      if (digit < 0) return false;
+      byte = byte << 4 | (unsigned)digit;
+    }
+    out[i] = (uint8_t)byte;
+  }
+  return s[2 * MC_SECRET_SIZE] == '\0';
+}
+
+/* Splits an id; *name_len says how much of it is the node's name. */
+static bool parse_id(const char *id, size_t len, size_t *name_len, uint64_t *incarnation,
+                     mc_address *to) {
+  const char *dot = NULL, *slash = memchr(id, '/', len);
+  if (len > MC_MAX_NAME + 64 || strlen(id) != len || !slash) return false;
+  for (const char *s = id; s < slash; s++)
+    if (*s == '.') dot = s;
+  if (!dot || dot == id || !mc_utf8_valid(id, len)) return false;
+  *name_len = (size_t)(dot - id);
+  const char *at = dot + 1;
+  return *name_len <= MC_MAX_NAME && parse_hex(&at, '/', incarnation) &&
+         parse_hex(&at, '/', &to->instance) && parse_secret(at, to->secret);
+}
+
+static mc_type *check_type_name(lua_State *L, mc_lua *M, int index) {
+  size_t len;
+  const char *name = luaL_checklstring(L, index, &len);
+  mc_type *type = mc_utf8_valid(name, len) ? mc_type_named(M->node, name, len) : NULL;
+  if (!type) luaL_argerror(L, index, "a type's name is text of 1 to 255 bytes");
+  return type;
+}
+
+/* The living peer of that name, if it has that incarnation. */
+static uint32_t find_node(mc_lua *M, const char *name, size_t len, uint64_t incarnation) {
+  uint32_t peer = mc_peer_find(M->node, name, len);
+  if (peer != UINT32_MAX && mc_peer_incarnation(M->node, peer) != incarnation) {
+    peer = mc_peer_named(M->node, name, len, incarnation);
+    if (peer != UINT32_MAX && mc_peer_is_down(M->node, peer)) return UINT32_MAX;
+  }
+  return peer;
+}
+
+static int resolve_here(lua_State *L, mc_lua *M, const mc_address *to, mc_type *type) {
+  mc_actor *actor = mc_actor_at(M->node, to);
+  if (!actor) return mc__lua_raise(L, MC_E_DEAD_ACTOR, "%s: no such actor on this node", type->name);
+  if (actor->type == type) return mc__lua_push_ref(M, L, to, type), 1;
+  lua_pushfstring(L, "the actor is a %s, not a %s", actor->type->name, type->name);
+  mc__lua_push_error(M, L, MC_E_TYPE_MISMATCH, lua_tostring(L, -1));
+  lua_pushstring(L, type->name);
+  lua_setfield(L, -2, "expected");
+  lua_pushstring(L, actor->type->name);
+  lua_setfield(L, -2, "found");
+  return lua_error(L);
+}
+
+/* core.resolve(type_name, id) -> ref. Contacts nobody, never yields. Raises bad_id, unknown_node,
+** and for an actor of this node dead_actor and type_mismatch. */
+static int l_resolve(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_type *type = check_type_name(L, M, 1);
+  mc_address to;
+  uint64_t incarnation;
+  size_t len, name_len;
+  if (lua_type(L, 2) != LUA_TSTRING)
+    return mc__lua_raise(L, MC_E_BAD_ID, "an id is a string as mc.id gives it, not a %s",
+                         luaL_typename(L, 2));
+  const char *id = lua_tolstring(L, 2, &len);
+  if (!parse_id(id, len, &name_len, &incarnation, &to))
+    return mc__lua_raise(L, MC_E_BAD_ID, "'%s' is no id as mc.id gives it",
+                         len > 80 ? "(longer)" : id);
+  to.peer = find_node(M, id, name_len, incarnation);
+  if (to.peer == UINT32_MAX) {
+    lua_pushlstring(L, id, name_len);
+    lua_pushfstring(L, "there is no node %s here, or it has ended", lua_tostring(L, -1));
+    mc__lua_push_error(M, L, MC_E_UNKNOWN_NODE, lua_tostring(L, -1));
+    lua_pushvalue(L, -3);
+    lua_setfield(L, -2, "node");
+    return lua_error(L);
+  }
+  if (to.peer == MC_SELF) return resolve_here(L, M, &to, type);
+  mc__lua_push_ref(M, L, &to, type);
+  return 1;
+}
+
+/* core.address(node_name, incarnation, instance, secret, type_name) -> ref, from what the host told */
+static int l_address(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_address to;
+  size_t len, secret_len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  to.peer = mc_peer_named(M->node, name, len, (uint64_t)luaL_checkinteger(L, 2));
+  to.instance = (uint64_t)luaL_checkinteger(L, 3);
+  const char *secret = luaL_checklstring(L, 4, &secret_len);
+  luaL_argcheck(L, to.peer != UINT32_MAX, 1, "no usable name");
+  luaL_argcheck(L, secret_len == MC_SECRET_SIZE, 4, "a secret is 16 bytes");
+  memcpy(to.secret, secret, MC_SECRET_SIZE);
+  mc__lua_push_ref(M, L, &to, check_type_name(L, M, 5));
+  return 1;
+}
+
+static int l_is_ref(lua_State *L) {
+  lua_pushboolean(L, mc__lua_test_ref(L, 1) != NULL);
+  return 1;
+}
+
+static int l_is_local(lua_State *L) {
+  lua_pushboolean(L, mc__lua_check_ref(L, 1)->to.peer == MC_SELF);
+  return 1;
+}
+
+static int l_type_name(lua_State *L) {
+  lua_pushstring(L, mc__lua_check_ref(L, 1)->type->name);
+  return 1;
+}
+
+static int l_node_name(lua_State *L) {
+  lua_pushstring(L, mc_peer_name(mc__lua_of(L)->node, mc__lua_check_ref(L, 1)->to.peer, NULL));
+  return 1;
+}
+
+void mc__lua_open_ref(lua_State *L, mc_lua *M) {
+  static const luaL_Reg functions[] = {
+      {"id", l_id},           {"resolve", l_resolve},     {"address", l_address},
+      {"is_ref", l_is_ref},   {"is_local", l_is_local},   {"type_name", l_type_name},
+      {"node_name", l_node_name}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  M->ref_cache = luaL_ref(L, LUA_REGISTRYINDEX);
+}

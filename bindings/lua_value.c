@@ -1,0 +1,571 @@
+/*
+** Lua values to and from the core's CBOR, straight between the Lua stack and the bytes.
+**
+** Writing never raises: memory that is wanting is noted in the buffer, everything else is a code
+** and a sentence that names the path, "cannot send a function at arguments[1].on.click". Tables are
+** read raw. A table with a metatable is sent only when its type was registered (mc.type).
+** Reading trusts nothing and raises only when Lua has no memory, with the stack as the caller's
+** protected call will cut it.
+*/
+#include <lauxlib.h>
+#include <lua.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lua_node.h"
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+typedef struct writer {
+  mc_lua *M;
+  lua_State *L;
+  mc_buf *out;
+  mc_error error;
+  char reason[160];
+  char path[160]; /* built from the inside out */
+  const void *open[MC_MAX_DEPTH]; /* the tables around the value */
+} writer;
+
+static bool write_value(writer *w, int index, int depth);
+
+static bool refuse(writer *w, mc_error code, const char *format, const char *what) {
+  w->error = code;
+  snprintf(w->reason, sizeof w->reason, format, what);
+  return false;
+}
+
+static void path_prepend(writer *w, const char *part) {
+  size_t add = strlen(part), have = strlen(w->path);
+  if (add + have >= sizeof w->path) return;
+  memmove(w->path + add, w->path, have + 1);
+  memcpy(w->path, part, add);
+}
+
+static bool is_identifier(const char *s) {
+  if (!*s || (*s >= '0' && *s <= '9')) return false;
+  for (; *s; s++)
+    if (!(*s == '_' || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') ||
+          (*s >= 'A' && *s <= 'Z')))
+      return false;
+  return true;
+}
+
+/* The key at -2 of the pair that failed. */
+static bool failed_at(writer *w, int key) {
+  char part[64];
+  lua_State *L = w->L;
+  if (lua_type(L, key) == LUA_TSTRING) {
+    const char *s = lua_tostring(L, key);
+    snprintf(part, sizeof part, is_identifier(s) ? ".%.40s" : "[\"%.40s\"]", s);
+  } else if (lua_isinteger(L, key)) {
+    snprintf(part, sizeof part, "[%lld]", (long long)lua_tointeger(L, key));
+  } else {
+    snprintf(part, sizeof part, "[%s]", luaL_typename(L, key));
+  }
+  path_prepend(w, part);
+  return false;
+}
+
+static bool write_sequence(writer *w, int index, lua_Unsigned len, int depth) {
+  lua_State *L = w->L;
+  mc_write_array(w->out, (size_t)len);
+  for (lua_Unsigned i = 1; i <= len; i++) {
+    lua_rawgeti(L, index, (lua_Integer)i);
+    bool ok = write_value(w, lua_gettop(L), depth + 1);
+    lua_pop(L, 1);
+    if (!ok) {
+      lua_pushinteger(L, (lua_Integer)i);
+      failed_at(w, -1);
+      lua_pop(L, 1);
+      return false;
+    }
+  }
+  return true;
+}
+
+static bool write_key(writer *w, int key, int depth) {
+  int type = lua_type(w->L, key);
+  if (type != LUA_TBOOLEAN && type != LUA_TNUMBER && type != LUA_TSTRING &&
+      !mc__lua_test_ref(w->L, key))
+    return refuse(w, MC_E_UNSENDABLE, "cannot send a table key that is a %s",
+                  lua_typename(w->L, type));
+  return write_value(w, key, depth);
+}
+
+static bool write_pairs(writer *w, int index, size_t count, int depth) {
+  lua_State *L = w->L;
+  size_t written = 0;
+  mc_write_map(w->out, count);
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    int value = lua_gettop(L);
+    bool ok = write_key(w, value - 1, depth + 1) && write_value(w, value, depth + 1);
+    if (!ok) failed_at(w, value - 1);
+    lua_settop(L, ok ? value - 1 : value - 2);
+    if (!ok) return false;
+    written++;
+  }
+  if (written != count)
+    return refuse(w, MC_E_UNSENDABLE, "the table changed while it was sent%s", "");
+  return true;
+}
+
+/* The number of pairs; *sequence says whether the keys are 1..n. */
+static size_t count_pairs(lua_State *L, int index, bool *sequence) {
+  lua_Unsigned len = lua_rawlen(L, index);
+  size_t count = 0, in_order = 0;
+  lua_pushnil(L);
+  while (lua_next(L, index)) {
+    int isint = lua_isinteger(L, -2);
+    lua_Integer k = isint ? lua_tointeger(L, -2) : 0;
+    in_order += isint && k >= 1 && (lua_Unsigned)k <= len;
+    count++;
+    lua_pop(L, 1);
+  }
+  *sequence = count == len && in_order == count;
+  return count;
+}
+
+static bool write_plain(writer *w, int index, int depth, bool as_map) {
+  bool sequence;
+  size_t count = count_pairs(w->L, index, &sequence);
+  if (sequence && !as_map) return write_sequence(w, index, count, depth);
+  return write_pairs(w, index, count, depth);
+}
+
+/* The codec of a registered type stands in M->codecs under the metatable: {name, encode, decode}. */
+static bool write_registered(writer *w, int index, int depth) {
+  lua_State *L = w->L;
+  int top = lua_gettop(L); /* metatable on top */
+  lua_rawgeti(L, LUA_REGISTRYINDEX, w->M->codecs);
+  lua_pushvalue(L, top);
+  if (lua_rawget(L, -2) != LUA_TTABLE) {
+    lua_settop(L, top - 1);
+    return refuse(w, MC_E_UNSENDABLE,
+                  "cannot send a table with a metatable that is not registered (see mc.type)%s", "");
+  }
+  lua_getfield(L, -1, "name");
+  lua_getfield(L, -2, "encode");
+  size_t len;
+  const char *name = lua_tolstring(L, -2, &len);
+  lua_pushvalue(L, index);
+  w->M->encoding = true;
+  int status = lua_pcall(L, 1, 1, 0);
+  w->M->encoding = false;
+  bool ok = status == LUA_OK;
+  if (ok) {
+    mc_write_registered(w->out);
+    mc_write_string(w->out, name, len);
+    ok = write_value(w, lua_gettop(L), depth + 1);
+  } else {
+    refuse(w, MC_E_UNSENDABLE, "encode failed: %s", luaL_tolstring(L, -1, NULL));
+  }
+  lua_settop(L, top - 1);
+  return ok;
+}
+
+static bool write_bytes_object(writer *w, int index) {
+  size_t len;
+  lua_rawgeti(w->L, index, 1);
+  const char *s = lua_tolstring(w->L, -1, &len);
+  if (s) mc_write_bytes(w->out, s, len);
+  lua_pop(w->L, 1);
+  return s ? true : refuse(w, MC_E_UNSENDABLE, "cannot send broken mc.bytes%s", "");
+}
+
+/* The reference in the registry that the metatable on top is, among ours; pops nothing. */
+static bool is_meta(lua_State *L, int reference) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, reference);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 1);
+  return same;
+}
+
+static bool write_table(writer *w, int index, int depth) {
+  lua_State *L = w->L;
+  const void *self = lua_topointer(L, index);
+  if (depth >= MC_MAX_DEPTH)
+    return refuse(w, MC_E_UNSENDABLE, "cannot send more than 100 nested tables%s", "");
+  for (int i = 0; i < depth; i++)
+    if (w->open[i] == self) return refuse(w, MC_E_UNSENDABLE, "cannot send a cycle%s", "");
+  if (!lua_checkstack(L, 12)) return refuse(w, MC_E_OUT_OF_MEMORY, "no memory%s", "");
+  w->open[depth] = self;
+  if (!lua_getmetatable(L, index)) return write_plain(w, index, depth, false);
+  if (is_meta(L, w->M->map_meta)) return lua_pop(L, 1), write_plain(w, index, depth, true);
+  if (is_meta(L, w->M->bytes_meta)) return lua_pop(L, 1), write_bytes_object(w, index);
+  return write_registered(w, index, depth);
+}
+
+static bool write_value(writer *w, int index, int depth) {
+  lua_State *L = w->L;
+  size_t len;
+  const char *s;
+  mc_lua_ref *ref;
+  switch (lua_type(L, index)) {
+  case LUA_TNIL: mc_write_nil(w->out); return true;
+  case LUA_TBOOLEAN: mc_write_bool(w->out, lua_toboolean(L, index)); return true;
+  case LUA_TNUMBER:
+    if (lua_isinteger(L, index))
+      mc_write_int(w->out, lua_tointeger(L, index));
+    else
+      mc_write_float(w->out, lua_tonumber(L, index));
+    return true;
+  case LUA_TSTRING:
+    s = lua_tolstring(L, index, &len);
+    mc_write_string(w->out, s, len);
+    return true;
+  case LUA_TTABLE: return write_table(w, index, depth);
+  case LUA_TUSERDATA:
+    if ((ref = mc__lua_test_ref(L, index))) {
+      mc_write_ref(w->out, w->M->node, &ref->to, ref->type);
+      return true;
+    }
+    break;
+  case LUA_TFUNCTION:
+    return refuse(w, MC_E_UNSENDABLE, "cannot send a function%s", "");
+  }
+  return refuse(w, MC_E_UNSENDABLE, "cannot send a %s", luaL_typename(L, index));
+}
+
+static mc_error write_top(writer *w, int index, const char *place, int i, mc_lua_why *why) {
+  char root[64];
+  if (write_value(w, lua_absindex(w->L, index), 0)) return MC_OK;
+  if (i)
+    snprintf(root, sizeof root, "%s[%d]", place, i);
+  else
+    snprintf(root, sizeof root, "%s", place);
+  path_prepend(w, root);
+  bool function = strcmp(w->reason, "cannot send a function") == 0;
+  snprintf(why->text, sizeof why->text, "%.110s at %.130s%s", w->reason, w->path,
+           function ? ": functions do not travel, pass a reference to an actor" : "");
+  return w->error;
+}
+
+static void writer_init(writer *w, mc_lua *M, lua_State *L, mc_buf *out) {
+  w->M = M;
+  w->L = L;
+  w->out = out;
+  w->error = MC_OK;
+  w->path[0] = '\0';
+}
+
+mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place, int i,
+                       mc_lua_why *why) {
+  writer w;
+  writer_init(&w, M, L, out);
+  return write_top(&w, index, place, i, why);
+}
+
+mc_error mc__lua_write_all(mc_lua *M, lua_State *L, int index, int count, mc_buf *out,
+                           const char *place, mc_lua_why *why) {
+  writer w;
+  writer_init(&w, M, L, out);
+  mc_write_array(out, (size_t)count);
+  if (!lua_checkstack(L, 16)) return MC_E_OUT_OF_MEMORY;
+  for (int i = 0; i < count; i++) {
+    mc_error code = write_top(&w, index + i, place, i + 1, why);
+    if (code) return code;
+  }
+  return MC_OK;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+typedef struct reader {
+  mc_lua *M;
+  lua_State *L;
+  mc_reader *r;
+  mc_error error;
+  char reason[160];
+} reader;
+
+static bool read_value(reader *d, const mc_item *item, int depth);
+
+static bool reject(reader *d, mc_error code, const char *format, const char *what) {
+  if (d->error == MC_OK) {
+    d->error = code;
+    snprintf(d->reason, sizeof d->reason, format, what);
+  }
+  return false;
+}
+
+static bool malformed(reader *d) {
+  return reject(d, MC_E_MALFORMED, "%s", d->r->malformed ? d->r->malformed : "malformed");
+}
+
+static bool read_next(reader *d, int depth) {
+  mc_item item;
+  return mc_read(d->r, &item) ? read_value(d, &item, depth) : malformed(d);
+}
+
+static bool read_array(reader *d, size_t count, int depth) {
+  lua_State *L = d->L;
+  lua_createtable(L, (int)mc_read_presize(d->r, count), 0);
+  for (size_t i = 1; i <= count; i++) {
+    if (!read_next(d, depth + 1)) return false;
+    lua_rawseti(L, -2, (lua_Integer)i);
+  }
+  return true;
+}
+
+static bool read_key(reader *d, int depth) {
+  mc_item item;
+  if (!mc_read(d->r, &item)) return malformed(d);
+  switch (item.kind) {
+  case MC_FLOAT:
+    if (isnan(item.as.number)) return reject(d, MC_E_MALFORMED, "a key that is NaN%s", "");
+    if (item.as.number == floor(item.as.number) && fabs(item.as.number) < 0x1p63)
+      return reject(d, MC_E_MALFORMED, "a float key that is integral%s", "");
+    break;
+  case MC_BOOL:
+  case MC_INT:
+  case MC_TEXT:
+  case MC_BYTES:
+  case MC_REF: break;
+  default: return reject(d, MC_E_MALFORMED, "a key that cannot be one%s", "");
+  }
+  return read_value(d, &item, depth);
+}
+
+static bool read_map(reader *d, size_t count, int depth) {
+  lua_State *L = d->L;
+  lua_createtable(L, 0, (int)mc_read_presize(d->r, count));
+  for (size_t i = 0; i < count; i++) {
+    if (!read_key(d, depth + 1)) return false;
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) != LUA_TNIL) return reject(d, MC_E_MALFORMED, "a key that comes twice%s", "");
+    lua_pop(L, 1);
+    if (!read_next(d, depth + 1)) return false;
+    if (lua_isnil(L, -1)) return reject(d, MC_E_MALFORMED, "a map with a nil value%s", "");
+    lua_rawset(L, -3);
+  }
+  return true;
+}
+
+static bool read_registered(reader *d, int depth) {
+  mc_item name;
+  lua_State *L = d->L;
+  if (!mc_read(d->r, &name)) return malformed(d);
+  if (name.kind != MC_TEXT || name.as.string.len > MC_MAX_NAME)
+    return reject(d, MC_E_MALFORMED, "a registered type without a name%s", "");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, d->M->codecs);
+  lua_pushlstring(L, name.as.string.data, name.as.string.len);
+  if (lua_rawget(L, -2) != LUA_TTABLE) {
+    lua_pushlstring(L, name.as.string.data, name.as.string.len);
+    return reject(d, MC_E_TYPE_NOT_ALLOWED, "type %s is not registered on this node",
+                  lua_tostring(L, -1));
+  }
+  lua_getfield(L, -1, "decode");
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  if (!read_next(d, depth + 1)) return false;
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+    return reject(d, MC_E_MALFORMED, "decode failed: %s", luaL_tolstring(L, -1, NULL));
+  return true;
+}
+
+static bool read_ref(reader *d) {
+  mc_address to;
+  mc_type *type;
+  if (!mc_read_ref(d->r, d->M->node, &to, &type)) return malformed(d);
+  mc__lua_push_ref(d->M, d->L, &to, type);
+  return true;
+}
+
+static bool read_container(reader *d, const mc_item *item, int depth) {
+  if (depth >= MC_MAX_DEPTH)
+    return reject(d, MC_E_MALFORMED, "more than 100 nested containers%s", "");
+  luaL_checkstack(d->L, 8, NULL);
+  if (item->kind == MC_ARRAY) return read_array(d, item->as.count, depth);
+  if (item->kind == MC_MAP) return read_map(d, item->as.count, depth);
+  return read_registered(d, depth);
+}
+
+static bool read_value(reader *d, const mc_item *item, int depth) {
+  lua_State *L = d->L;
+  switch (item->kind) {
+  case MC_NIL: lua_pushnil(L); return true;
+  case MC_BOOL: lua_pushboolean(L, item->as.boolean); return true;
+  case MC_INT: lua_pushinteger(L, item->as.integer); return true;
+  case MC_FLOAT: lua_pushnumber(L, item->as.number); return true;
+  case MC_TEXT:
+  case MC_BYTES: lua_pushlstring(L, item->as.string.data, item->as.string.len); return true;
+  case MC_REF: return read_ref(d);
+  default: return read_container(d, item, depth);
+  }
+}
+
+static mc_error read_failed(reader *d, int top, mc_lua_why *why) {
+  lua_settop(d->L, top);
+  snprintf(why->text, sizeof why->text, "%s", d->reason);
+  return d->error;
+}
+
+mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why) {
+  reader d = {.M = M, .L = L, .r = r};
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 8, NULL);
+  return read_next(&d, 0) ? MC_OK : read_failed(&d, top, why);
+}
+
+static bool read_values(reader *d, int *count) {
+  mc_item item;
+  if (!mc_read(d->r, &item)) return malformed(d);
+  if (item.kind != MC_ARRAY) return reject(d, MC_E_MALFORMED, "values that are no array%s", "");
+  if (item.as.count > 1000000 || !lua_checkstack(d->L, (int)item.as.count + 8))
+    return reject(d, MC_E_MALFORMED, "too many values%s", "");
+  *count = (int)item.as.count;
+  for (int i = 0; i < *count; i++)
+    if (!read_next(d, 0)) return false;
+  if (d->r->at != d->r->end) return reject(d, MC_E_MALFORMED, "bytes behind the values%s", "");
+  return true;
+}
+
+mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count, mc_lua_why *why) {
+  reader d = {.M = M, .L = L, .r = r};
+  int top = lua_gettop(L);
+  return read_values(&d, count) ? MC_OK : read_failed(&d, top, why);
+}
+
+/* ---- copying inside a node ------------------------------------------------------------------- */
+
+static mc_error copy_one(mc_lua *M, lua_State *from, int index, int i, lua_State *to,
+                         const char *place, mc_lua_why *why) {
+  mc_buf bytes;
+  mc_reader r;
+  mc_host host = {.alloc = lua_getallocf(M->L, &host.ud)};
+  mc_buf_init(&bytes, &host);
+  mc_error code = mc__lua_write(M, from, index, &bytes, place, i, why);
+  if (code == MC_OK && bytes.failed) code = MC_E_OUT_OF_MEMORY;
+  if (code == MC_OK) {
+    /* in Lua's hands, so that nothing leaks when reading raises */
+    lua_pushlstring(to, (const char *)bytes.data, bytes.len);
+    mc_buf_fini(&bytes);
+    mc_reader_init(&r, lua_tostring(to, -1), lua_rawlen(to, -1));
+    code = mc__lua_read(M, to, &r, why);
+    lua_remove(to, code ? -1 : -2);
+    return code;
+  }
+  mc_buf_fini(&bytes);
+  return code;
+}
+
+mc_error mc__lua_copy(mc_lua *M, lua_State *from, int index, int count, lua_State *to,
+                      const char *place, mc_lua_why *why) {
+  int top = lua_gettop(to);
+  if (!lua_checkstack(to, count + 8) || !lua_checkstack(from, 16)) return MC_E_OUT_OF_MEMORY;
+  for (int i = 0; i < count; i++) {
+    int type = lua_type(from, index + i);
+    bool plain = type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER ||
+                 type == LUA_TSTRING || mc__lua_test_ref(from, index + i);
+    if (plain) {
+      lua_pushvalue(from, index + i);
+      lua_xmove(from, to, 1);
+      continue;
+    }
+    mc_error code = copy_one(M, from, index + i, i + 1, to, place, why);
+    if (code) return lua_settop(to, top), code;
+  }
+  return MC_OK;
+}
+
+/* ---- Lua's view ------------------------------------------------------------------------------ */
+
+/* core.encode(v) -> string, core.decode(s) -> v: one value as on the wire. Raises mc.Error. */
+static int l_encode(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_buf out;
+  mc_lua_why why;
+  mc_host host = {.alloc = lua_getallocf(L, &host.ud)};
+  luaL_checkany(L, 1);
+  mc_buf_init(&out, &host);
+  mc_error code = mc__lua_write(M, L, 1, &out, "value", 0, &why);
+  if (code == MC_OK && out.failed) code = MC_E_OUT_OF_MEMORY;
+  if (code) {
+    mc_buf_fini(&out);
+    return mc__lua_raise(L, code, "%s", code == MC_E_OUT_OF_MEMORY ? "no memory" : why.text);
+  }
+  lua_pushlstring(L, (const char *)out.data, out.len);
+  mc_buf_fini(&out);
+  return 1;
+}
+
+static int l_decode(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_reader r;
+  mc_lua_why why;
+  size_t len;
+  const char *s = luaL_checklstring(L, 1, &len);
+  mc_reader_init(&r, s, len);
+  mc_error code = mc__lua_read(M, L, &r, &why);
+  if (code) return mc__lua_raise(L, code, "%s", why.text);
+  if (r.at != r.end) return mc__lua_raise(L, MC_E_MALFORMED, "bytes behind the value");
+  return 1;
+}
+
+/* core.map(t) -> t, sent as a map even when it is empty or its keys are 1..n. */
+static int l_map(lua_State *L) {
+  if (lua_isnoneornil(L, 1)) {
+    lua_settop(L, 0);
+    lua_newtable(L);
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  if (lua_getmetatable(L, 1)) return luaL_argerror(L, 1, "the table has a metatable already");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, mc__lua_of(L)->map_meta);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+/* core.bytes(s): sent as bytes though it may be valid UTF-8. */
+static int l_bytes(lua_State *L) {
+  luaL_checkstring(L, 1);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, mc__lua_of(L)->bytes_meta);
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+/* core.register(name, metatable, encode, decode) */
+static int l_register(lua_State *L) {
+  luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  luaL_checktype(L, 4, LUA_TFUNCTION);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, mc__lua_of(L)->codecs);
+  lua_createtable(L, 0, 3);
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "name");
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "encode");
+  lua_pushvalue(L, 4);
+  lua_setfield(L, -2, "decode");
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, -4);
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, -4);
+  return 0;
+}
+
+static int new_meta(lua_State *L, const char *name) {
+  lua_createtable(L, 0, 1);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void mc__lua_open_value(lua_State *L, mc_lua *M) {
+  static const luaL_Reg functions[] = {{"encode", l_encode}, {"decode", l_decode},
+                                       {"map", l_map},       {"bytes", l_bytes},
+                                       {"register", l_register}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+  M->map_meta = new_meta(L, "mc.map");
+  M->bytes_meta = new_meta(L, "mc.bytes");
+  lua_newtable(L);
+  M->codecs = luaL_ref(L, LUA_REGISTRYINDEX);
+}

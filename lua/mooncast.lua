@@ -1,0 +1,242 @@
+--- What `require "mooncast"` returns. Absence is `nil, message`; failure raises; times are seconds.
+-- The hot paths are C (bindings/lua_*.c); here stands what reads better in Lua.
+
+local _, core = ... -- the binding: bindings/lua_*.c
+local node = require "mooncast.node"
+
+local mc = {
+  version = core.version,
+  --- The metatable of errors that the system raises: fields code, message, node, transport.
+  Error = core.Error,
+}
+
+local self_name = core.node()
+
+--- Declaring --------------------------------------------------------------------------------------
+
+--- Declares an actor type. Its methods are the functions of the table returned; `init` makes an
+-- actor, `stopped` runs at its end, and those and names with a leading underscore cannot be called
+-- from outside.
+-- @tparam string name 1 to 255 bytes of text, the type's name on every node
+-- @tparam[opt] table options reentrant = true lets other messages in while a handler awaits
+-- @treturn table the type
+-- @usage local Counter = mc.actor "Counter"
+function mc.actor(name, options)
+  if type(name) ~= "string" then error("mc.actor wants the type's name, a string", 2) end
+  local reentrant = options and options.reentrant or false
+  local class = core.define(name, {}, reentrant)
+  node.declare(class, name, 2).reentrant = reentrant
+  return class
+end
+
+--- The names of a type's methods that can be called from outside, sorted.
+function mc.methods(class)
+  local names = {}
+  for name, value in pairs(class) do
+    local public = type(name) == "string" and type(value) == "function" and not name:find "^_"
+    if public and name ~= "init" and name ~= "stopped" and name ~= "terminated" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return names
+end
+
+local function copy_raw(value)
+  local copy = {}
+  for k, v in next, value do copy[k] = v end
+  return copy
+end
+
+--- Registers a type of values, so that tables with this metatable can be sent. Both sides register
+-- it under the same name.
+-- @tparam string name on the wire
+-- @tparam[opt] table codec encode(value) gives what is sent (default: its raw fields), decode(sent)
+-- gives the value (default: sets the metatable)
+-- @treturn table the metatable, with __index to itself
+-- @usage local Point = mc.type "Point"; local p = setmetatable({ x = 1 }, Point)
+function mc.type(name, codec)
+  local meta = { __name = name }
+  meta.__index = meta
+  codec = codec or {}
+  core.register(name, meta, codec.encode or copy_raw, codec.decode or function(sent)
+    return setmetatable(sent, meta)
+  end)
+  return meta
+end
+
+--- Marks a table to be sent as a map, also when it is empty or its keys are 1..n.
+mc.map = core.map
+--- A string that arrives in JavaScript as bytes, though it may be valid text.
+mc.bytes = core.bytes
+
+--- Living -----------------------------------------------------------------------------------------
+
+local function target_of(target)
+  if core.class_name(target) then return target end
+  if type(target) == "table" and core.class_name(target[1]) then return target[1], target.on end
+  error("mc.spawn wants an actor type, or {Type, on = node}", 3)
+end
+
+--- Makes an actor that lives until mc.stop or the end of its node.
+-- @param target an actor type: on the node with the fewest actors; or {Type, on = node}
+-- @param ... for its init, copied
+-- @treturn ref its reference
+-- Raises what init raised, and node_down, unknown_node, unsendable, version_mismatch.
+function mc.spawn(target, ...)
+  local class, where = target_of(target)
+  if not node.infos[class] then error("this actor type was not made by mc.actor", 2) end
+  return node.spawn(where or node.least_loaded(), class, ...)
+end
+
+--- Ends an actor once it has handled what came before; its `stopped` runs. True, or false when it
+-- had ended already. An actor may stop itself: it ends after the handler that runs.
+function mc.stop(ref)
+  local ok, result = pcall(core.stop, ref)
+  if ok then return result end
+  if getmetatable(result) == core.Error and result.code == "dead_actor" then return false end
+  error(result, 0)
+end
+
+--- The actor whose handler this is, or nil outside of handlers.
+function mc.self()
+  local ref = core.self()
+  return ref and core.type_name(ref) ~= "mc.node" and ref or nil
+end
+
+mc.is_local = core.is_local
+
+--- Referring --------------------------------------------------------------------------------------
+
+--- The address of an actor, "node/instance/secret": who has it can call the actor.
+mc.id = core.id
+
+--- The reference for an id: the local actor, or a remote reference. Contacts nobody, never waits.
+-- @param class an actor type, or its name
+-- Raises bad_id, unknown_node and, for an actor of this node, dead_actor and type_mismatch.
+function mc.resolve(class, id)
+  local name = type(class) == "string" and class or core.class_name(class)
+  if not name then error("mc.resolve wants an actor type or its name", 2) end
+  return core.resolve(name, id)
+end
+
+--- Calling ----------------------------------------------------------------------------------------
+
+--- The same as ref:name(...), for names that are no identifiers or known only at run time.
+mc.call = core.call
+--- Sends without waiting for an answer; what the handler raises is logged where it runs. Waits while
+-- the actor's mailbox is full.
+mc.cast = core.cast
+
+--- Calls fn(...) with options for every call that it makes.
+-- @tparam table options timeout: seconds that each call waits at most
+function mc.with(options, fn, ...)
+  local before = core.timeout(options.timeout)
+  local restore <close> = setmetatable({}, { __close = function() core.timeout(before) end })
+  return fn(...), restore
+end
+
+--- Tasks ------------------------------------------------------------------------------------------
+
+--- Runs fn(...) beside the caller. The task has :await() and :status().
+mc.async = core.async
+--- The same; a task that outlives the handler which made it.
+mc.spawn_task = core.async
+--- Lets others run for at least so many seconds.
+mc.sleep = core.sleep
+--- Seconds on a clock that never goes back.
+mc.now = core.now
+--- Where the last error that was caught in this task came from, through every node.
+mc.traceback = core.traceback
+
+--- Awaits tasks and returns the first result of each, in their order. The first that failed raises.
+function mc.all(...)
+  local n, results = select("#", ...), {}
+  for i = 1, n do results[i] = select(i, ...):await() end
+  return table.unpack(results, 1, n)
+end
+
+--- Nodes ------------------------------------------------------------------------------------------
+
+function mc.node() return self_name end
+--- The names of the nodes of this host, in the order in which they started.
+function mc.nodes() return table.move(node.order, 1, #node.order, 1, {}) end
+
+local started = 0
+
+local function start_native()
+  started = started + 1
+  local name = self_name .. "." .. started
+  core.native.start_node(name)
+  return name
+end
+
+--- Starts another node; returns its name. It ends with the node that started it.
+function mc.start_node()
+  if core.native then return start_native() end
+  return (core.call(node.config.host, "start_node", self_name))
+end
+
+--- Ends a node and all of its actors. True if there was one.
+function mc.stop_node(name)
+  if core.native then return core.native.stop_node(name) end
+  return core.call(node.config.host, "stop_node", name)
+end
+
+--- The reference of a JavaScript actor that the host exposed under this name, or nil.
+function mc.lookup(name)
+  local ref = not core.native and core.call(node.config.host, "lookup", name) or nil
+  if ref then return ref end
+  return nil, "nothing is exposed as " .. tostring(name)
+end
+
+function mc.info()
+  local options = node.config.options or {}
+  local link = options.link or node.config.link
+  return { node = self_name, version = core.version, link = link, shared_memory = link == "ring" }
+end
+
+--- Numbers: actors, tasks, pending calls, timers, late replies, dead letters and so on.
+function mc.stats()
+  local stats = core.stats()
+  stats.actors = stats.actors - 1 -- without the node's own
+  return stats
+end
+
+local levels = { error = 0, warn = 1, info = 2, debug = 3 }
+
+--- Writes to the log, level "error", "warn", "info" or "debug".
+function mc.log(level, ...)
+  local parts = table.pack(...)
+  for i = 1, parts.n do parts[i] = tostring(parts[i]) end
+  core.log(levels[level] or error("mc.log: no such level: " .. tostring(level), 2), table.concat(parts, "\t"))
+end
+
+--- Programs ---------------------------------------------------------------------------------------
+
+--- Sleeps until the program is ended from outside: for a main that has nothing left to do.
+function mc.serve_forever()
+  while true do core.sleep(3600) end
+end
+
+-- Under stock lua there is no command line of ours: mc.main starts the nodes, has them run the file
+-- and runs main to its end.
+local function run_native(fn, source)
+  for i = 2, math.tointeger(os.getenv "MOONCAST_WORKERS" or 2) or 2 do core.native.start_node("w" .. i) end
+  for _, name in ipairs(mc.nodes()) do
+    if name ~= self_name and source:sub(1, 1) == "@" then
+      core.call(node.siblings[name].ref, "run", source:sub(2), nil, table.unpack(arg or {}))
+    end
+  end
+  core.async(fn, table.unpack(arg or {})):await()
+end
+
+--- The program: runs once, on the first node, after every other node has run the file too. The last
+-- statement of the file.
+function mc.main(fn)
+  if type(fn) ~= "function" then error("mc.main wants a function", 2) end
+  node.program.main = fn
+  if core.native and self_name == "w1" and not node.program.running then
+    run_native(fn, debug.getinfo(2, "S").source)
+  end
+end
+
+return mc

@@ -1,0 +1,294 @@
+--- The node's own side: its siblings, its own actor, programs, and definitions that travel.
+--
+-- Every node has one actor of type mc.node, at instance 1, reentrant. Its secret is known to the
+-- host and to the nodes of the same host, so that only those can start programs here, spawn here
+-- by type, or fetch a definition. Spawning and code therefore need no kinds of envelope of their own.
+
+local _, core = ... -- the binding: bindings/lua_*.c
+local definition = require "mooncast.definition"
+
+local node = {
+  config = core.config,
+  siblings = {}, -- by name: {name, incarnation, ref, load}
+  order = {}, -- names, in the order in which the nodes started
+  program = {}, -- {main = function, path, started}
+  infos = setmetatable({}, { __mode = "k" }), -- class -> {name, site, from_file, hash, version}
+  by_name = {}, -- type name -> list of infos, oldest first
+}
+local self_name = core.node()
+local Node = core.define("mc.node", {}, true)
+
+-- The classes of a name that came over, by hash.
+local received = {}
+
+--- Siblings -------------------------------------------------------------------------------------
+
+--- A trusted node is there; told by the host.
+function node.peer_up(name, incarnation, secret)
+  if node.siblings[name] then node.peer_down(name, node.siblings[name].incarnation) end
+  node.siblings[name] = {
+    name = name,
+    incarnation = incarnation,
+    ref = core.address(name, incarnation, 1, secret, "mc.node"),
+    load = 0,
+  }
+  node.order[#node.order + 1] = name
+end
+
+local function forget(name)
+  node.siblings[name] = nil
+  for i = #node.order, 1, -1 do
+    if node.order[i] == name then table.remove(node.order, i) end
+  end
+end
+
+--- A node is gone; told by the host.
+function node.peer_down(name, incarnation)
+  local sibling = node.siblings[name]
+  if sibling and sibling.incarnation == incarnation then forget(name) end
+  core.peer_down(name, incarnation)
+end
+
+--- The node for the next actor: the one with the fewest, in turn where they are equal.
+function node.least_loaded()
+  local order, best, least = node.order, self_name, math.huge
+  node.turn = (node.turn or -1) + 1
+  for i = 1, #order do
+    local name = order[(node.turn + i - 1) % #order + 1]
+    local load = name == self_name and core.load() - 1 or node.siblings[name].load
+    if load < least then
+      best, least = name, load
+    end
+  end
+  return best
+end
+
+--- Definitions ------------------------------------------------------------------------------------
+
+--- Notes where a type was defined. level is that of the caller of mc.actor.
+function node.declare(class, name, level)
+  local at = debug.getinfo(level + 1, "Sl")
+  local info = {
+    name = name,
+    class = class,
+    site = at.short_src .. ":" .. at.currentline,
+    from_file = at.source:sub(1, 1) == "@",
+  }
+  node.infos[class] = info
+  local list = node.by_name[name] or {}
+  node.by_name[name] = list
+  list[#list + 1] = info
+  if #list > 8 then table.remove(list, 1) end
+  return info
+end
+
+local function method_names(class)
+  local names = {}
+  for name, value in pairs(class) do
+    if type(name) == "string" and type(value) == "function" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return table.concat(names, ",")
+end
+
+-- Two files that define one name with different methods are a mistake; a file that is run again, or
+-- an entry at the REPL, is a new version.
+local function check_sites(info)
+  for _, other in ipairs(node.by_name[info.name]) do
+    if other ~= info and other.from_file and info.from_file and other.site ~= info.site
+      and method_names(other.class) ~= method_names(info.class) then
+      core.error("version_mismatch", ("actor type %s is defined twice with different methods, at %s and at %s")
+        :format(info.name, other.site, info.site))
+    end
+  end
+end
+
+local function pack_context(name)
+  return {
+    name = name,
+    actor_types = core.class_name,
+    is_sendable_leaf = core.is_ref,
+  }
+end
+
+local function pack(info)
+  local ok, packed = pcall(definition.pack, info.class, pack_context(info.name))
+  if ok then return packed end
+  if type(packed) == "table" and packed.code then core.error(packed.code, packed.message) end
+  error(packed, 0)
+end
+
+-- The bytecode of the methods alone: equal on every node that ran the same file.
+local function code_of(info)
+  local code = {}
+  for name, value in pairs(info.class) do
+    if type(value) == "function" then
+      local ok, bytes = pcall(string.dump, value)
+      code[name] = ok and bytes or "C"
+    end
+  end
+  return code
+end
+
+-- What tells two definitions of a name apart; renewed when methods were added or replaced.
+local function hash_of(info)
+  if info.received then return info.hash end
+  local version = definition.version(info.class)
+  if info.version ~= version then
+    info.version = version
+    check_sites(info)
+    info.packed = not info.from_file and pack(info) or nil
+    info.hash = definition.hash(info.packed or code_of(info), { ref_id = core.id })
+  end
+  return info.hash
+end
+
+-- The module that gave the type: its value, or a field of it.
+local function module_of(class)
+  for name, value in pairs(package.loaded) do
+    if value == class then return name end
+    if type(value) == "table" and name ~= "_G" then
+      for _, field in next, value do
+        if rawequal(field, class) then return name end
+      end
+    end
+  end
+end
+
+local function install(name, hash, packed)
+  local class = core.define(name, {}, packed.reentrant, true)
+  local methods = definition.unpack(packed.methods, {
+    actor_type = function(wanted)
+      return core.class(wanted) or core.define(wanted, {}, false, true)
+    end,
+    env = _G,
+    require = require,
+  })
+  for key, value in pairs(methods) do class[key] = value end
+  node.infos[class] = { name = name, class = class, hash = hash, received = true, site = "another node" }
+  received[name] = received[name] or {}
+  received[name][hash] = class
+  return class
+end
+
+local fetching = {}
+
+-- Fetches a definition once, however many spawns wait for it.
+local function fetch(name, hash, from)
+  local key = name .. "\0" .. hash
+  local sibling = node.siblings[from]
+  if not sibling then core.error("not_permitted", "definitions come from nodes of the same host only, not from " .. from) end
+  fetching[key] = fetching[key] or core.async(function()
+    return install(name, hash, core.call(sibling.ref, "definition", name, hash))
+  end)
+  local task <close> = setmetatable({}, { __close = function() fetching[key] = nil end })
+  return fetching[key]:await(), task
+end
+
+local function same(class, hash)
+  local info = class and node.infos[class]
+  return info and hash_of(info) == hash
+end
+
+-- The class that a spawn from elsewhere means: our own, one that came before, a module's, or the
+-- sender's.
+local function find_class(name, hash, module, from_file, from)
+  local class = core.class(name)
+  if same(class, hash) then return class end
+  if received[name] and received[name][hash] then return received[name][hash] end
+  if not class and module and pcall(require, module) then
+    class = core.class(name)
+    if same(class, hash) then return class end
+  end
+  local info = class and node.infos[class]
+  if info and info.from_file and from_file then
+    core.error("version_mismatch", ("%s here (%s) differs from the %s of node %s: both run different versions of its file")
+      :format(name, info.site, name, from))
+  end
+  return (fetch(name, hash, from))
+end
+
+--- Spawning ---------------------------------------------------------------------------------------
+
+--- Spawns on a node of the same host. Returns the ref.
+function node.spawn(where, class, ...)
+  local info = node.infos[class]
+  if where == self_name then
+    if info.checked ~= definition then
+      check_sites(info)
+      info.checked = definition
+    end
+    return core.spawn(class, ...)
+  end
+  local sibling = node.siblings[where]
+  if not sibling then core.error("unknown_node", "there is no node " .. tostring(where)) end
+  sibling.load = sibling.load + 1
+  local hash = hash_of(info)
+  local ref, load = core.call(sibling.ref, "spawn", info.name, hash, module_of(class), info.from_file, self_name, ...)
+  sibling.load = load
+  return ref
+end
+
+function Node:spawn(name, hash, module, from_file, from, ...)
+  local ref = core.spawn(find_class(name, hash, module, from_file, from), ...)
+  return ref, core.load() - 1
+end
+
+function Node:definition(name, hash)
+  for _, info in ipairs(node.by_name[name] or {}) do
+    if info.hash == hash then
+      return { methods = info.packed or pack(info), reentrant = info.reentrant or nil }
+    end
+  end
+  core.error("version_mismatch", ("node %s no longer has that version of %s"):format(self_name, name))
+end
+
+--- Programs ---------------------------------------------------------------------------------------
+
+local function load_program(path, source)
+  if not source then return loadfile(path) end
+  return load(source, path:sub(1, 1) == "=" and path or "@" .. path)
+end
+
+local function cannot_open(path, message)
+  if message:find("^cannot open") then return "cannot open " .. path .. message:match("%b()$" or ""):gsub("^%((.*)%)$", ": %1") end
+  return message
+end
+
+--- Runs a program's file, or its source when that is given. "main" when it called mc.main.
+function Node:run(path, source, ...)
+  _G.arg = { [0] = path, ... }
+  local chunk, message = load_program(path, source)
+  if not chunk then error(cannot_open(path, message), 0) end
+  node.program.running = true
+  chunk(...)
+  return node.program.main and "main" or "done"
+end
+
+--- Runs what mc.main was given.
+function Node:main(...)
+  node.program.main(...)
+  io.stdout:flush()
+end
+
+--- One entry of the REPL.
+function Node:eval(entry)
+  return require("mooncast.repl").eval(entry, _G)
+end
+
+--- Completions of a prefix at the REPL: a list and the part that they replace.
+function Node:complete(prefix)
+  return require("mooncast.repl").complete(prefix, _G)
+end
+
+function Node:peer_up(name, incarnation, secret) node.peer_up(name, incarnation, secret) end
+function Node:peer_down(name, incarnation) node.peer_down(name, incarnation) end
+function Node:stats() return core.stats() end
+
+core.on_travelled_error(definition.explain)
+core.first(Node, node.config.secret)
+for _, peer in ipairs(node.config.options and node.config.options.nodes or {}) do
+  node.peer_up(peer[1], peer[2], peer[3])
+end
+
+return node

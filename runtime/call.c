@@ -1,0 +1,266 @@
+/*
+** Sending: a request becomes a turn that runs at once inside its caller (an idle actor of this
+** node), a message in a mailbox of this node, or an envelope in the outbox of a peer. Arguments are
+** written only after everything else was checked, and a request that fails leaves no trace.
+*/
+#include "node.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The deadline that travels: what somebody chose, in this call or in one that waits for it. */
+static double chosen_deadline(mc_node *n, const mc_request *q) {
+  double inherited = q->from && q->kind == MC_CALL ? q->from->deadline_ms : INFINITY;
+  if (q->timeout_ms < 0 || isinf(q->timeout_ms)) return inherited;
+  double own = mc_node_now(n) + q->timeout_ms;
+  return own < inherited ? own : inherited;
+}
+
+/* When the caller stops waiting. */
+static double wait_deadline(mc_node *n, const mc_request *q, double chosen) {
+  if (q->timeout_ms >= 0 || !isinf(chosen)) return chosen;
+  return n->now_ms + n->call_timeout_ms;
+}
+
+static void message_from(mc_node *n, const mc_request *q, mc_incoming *m) {
+  memset(m, 0, sizeof *m);
+  m->kind = q->kind;
+  m->origin = MC_SELF;
+  m->trace = q->trace;
+  m->deadline_ms = q->kind == MC_CALL ? chosen_deadline(n, q) : INFINITY;
+  m->method = q->method;
+  m->method_len = q->method_len;
+  if (q->from && q->kind == MC_CALL) {
+    m->chain = q->from->chain;
+    m->chain_len = q->from->chain_len;
+  }
+}
+
+/* ---- to this node ---------------------------------------------------------------------------- */
+
+static bool awaits_itself(const mc_actor *a, const mc_turn *from) {
+  for (const mc_turn *t = a->turns; t; t = t->next)
+    for (int i = 0; i < from->chain_len; i++)
+      if (from->chain[i] == t->chain[t->chain_len - 1]) return true;
+  return false;
+}
+
+static mc_route failed(mc_sending *s, mc_error error) {
+  s->error = error;
+  return MC_ROUTE_FAILED;
+}
+
+static mc_route local_full(mc_actor *a, const mc_request *q, mc_sending *s) {
+  if (q->kind != MC_CAST || !q->wait) return failed(s, MC_E_OVERLOADED);
+  mc_wait **at = &a->senders;
+  while (*at) at = &(*at)->next;
+  q->wait->next = NULL;
+  *at = q->wait;
+  return MC_ROUTE_WAIT;
+}
+
+static mc_route begin_local(mc_node *n, const mc_request *q, mc_sending *s) {
+  mc_incoming m;
+  mc_actor *a = mc_actor_at(n, q->to);
+  s->local = true;
+  s->out = &n->scratch;
+  s->frame = n->scratch.len;
+  if (!a) return MC_ROUTE_BYTES; /* the arguments are checked all the same */
+  if (q->kind != MC_STOP && a->type != q->type) return failed(s, MC_E_TYPE_MISMATCH);
+  bool idle = !a->first && !a->starting && !a->stopping && (!a->turns || a->type->reentrant);
+  if (!idle && q->kind == MC_CALL && q->from && !a->type->reentrant && awaits_itself(a, q->from))
+    return failed(s, MC_E_DEADLOCK);
+  if (q->kind != MC_STOP && a->waiting >= MC_MAILBOX_BOUND) return local_full(a, q, s);
+  if (!idle || !q->direct || q->kind != MC_CALL) return MC_ROUTE_BYTES;
+  message_from(n, q, &m);
+  s->turn = mc__turn_new(n, a, &m);
+  return s->turn ? MC_ROUTE_DIRECT : failed(s, MC_E_OUT_OF_MEMORY);
+}
+
+static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
+  mc_incoming m;
+  mc_actor *a = mc_actor_at(n, q->to);
+  if (n->scratch.failed) return MC_E_OUT_OF_MEMORY;
+  message_from(n, q, &m);
+  if (!a && q->kind == MC_CAST) n->stats.dead_letters++;
+  if (!a) return q->kind == MC_CAST ? MC_OK : MC_E_DEAD_ACTOR;
+  if (q->wait && q->kind != MC_CAST) {
+    mc_error code =
+        mc__pending_add(n, q->wait, MC_SELF, wait_deadline(n, q, chosen_deadline(n, q)));
+    if (code) return code;
+    m.call = q->wait->id;
+  }
+  m.args = n->scratch.data + s->frame;
+  m.args_len = n->scratch.len - s->frame;
+  mc__dispatch_message(n, a, &m);
+  return MC_OK;
+}
+
+static void scratch_cut(mc_node *n, const mc_sending *s) {
+  n->scratch.len = s->frame;
+  n->scratch.failed = false;
+}
+
+mc_error mc_turn_defer(mc_node *n, mc_turn *t, const mc_request *q) {
+  mc_error code = mc__pending_add(n, q->wait, MC_SELF, wait_deadline(n, q, t->deadline_ms));
+  if (code == MC_OK) t->call = q->wait->id;
+  return code;
+}
+
+mc_turn *mc_actor_init(mc_node *n, mc_actor *a, const mc_turn *from) {
+  mc_incoming m = {.kind = MC_INIT, .deadline_ms = INFINITY};
+  if (from) {
+    m.chain = from->chain;
+    m.chain_len = from->chain_len;
+    m.trace = from->trace;
+    m.deadline_ms = from->deadline_ms;
+  }
+  return mc__turn_new(n, a, &m);
+}
+
+/* ---- to another node ------------------------------------------------------------------------- */
+
+static void write_header(mc_node *n, const mc_request *q, mc_buf *out) {
+  mc_envelope e = {.kind = q->kind == MC_CALL   ? MC_ENV_CALL
+                           : q->kind == MC_CAST ? MC_ENV_CAST
+                                                : MC_ENV_STOP};
+  e.call = q->kind == MC_CAST ? 0 : q->wait->id;
+  e.instance = q->to->instance;
+  memcpy(e.secret, q->to->secret, MC_SECRET_SIZE);
+  if (q->kind != MC_STOP) e.type = q->type->hash;
+  e.name = q->method;
+  e.name_len = q->method_len;
+  e.trace = q->trace;
+  e.remaining_ms = INFINITY;
+  if (q->kind == MC_CALL) {
+    double chosen = chosen_deadline(n, q);
+    if (!isinf(chosen)) e.remaining_ms = chosen > n->now_ms ? chosen - n->now_ms : 0;
+    e.chain_len = q->from ? q->from->chain_len : 0;
+    if (e.chain_len) memcpy(e.chain, q->from->chain, (size_t)e.chain_len * sizeof *e.chain);
+  }
+  mc__envelope_write(out, &e);
+}
+
+static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
+  bool no_memory;
+  mc_buf *out = mc__outbox(n, q->to->peer);
+  if (!out) return failed(s, mc_peer_is_down(n, q->to->peer) ? MC_E_NODE_DOWN : MC_E_OUT_OF_MEMORY);
+  if (q->kind == MC_CAST) {
+    if (!mc__credit_take(n, q->to->peer, q->to->instance, q->wait, &no_memory)) {
+      if (q->wait && !no_memory) return MC_ROUTE_WAIT;
+      return failed(s, no_memory ? MC_E_OUT_OF_MEMORY : MC_E_OVERLOADED);
+    }
+  } else {
+    mc_error code = mc__pending_add(n, q->wait, q->to->peer,
+                                    wait_deadline(n, q, chosen_deadline(n, q)));
+    if (code) return failed(s, code);
+  }
+  s->out = out;
+  s->frame = mc__frame_open(out);
+  write_header(n, q, out);
+  return MC_ROUTE_BYTES;
+}
+
+/* ---- both ------------------------------------------------------------------------------------ */
+
+mc_route mc_send_begin(mc_node *n, const mc_request *q, mc_sending *s) {
+  memset(s, 0, sizeof *s);
+  if (q->kind == MC_CALL && q->from && q->from->chain_len > MC_MAX_CHAIN)
+    return failed(s, MC_E_CALL_DEPTH);
+  return q->to->peer == MC_SELF ? begin_local(n, q, s) : begin_remote(n, q, s);
+}
+
+mc_error mc_send_commit(mc_node *n, const mc_request *q, mc_sending *s) {
+  if (s->local) {
+    mc_error code = commit_local(n, q, s);
+    scratch_cut(n, s);
+    return code;
+  }
+  bool failed = s->out->failed;
+  if (!mc__frame_close(s->out, s->frame)) {
+    mc_send_abort(n, q, s);
+    return failed ? MC_E_OUT_OF_MEMORY : MC_E_UNSENDABLE;
+  }
+  n->stats.sent++;
+  mc__outbox_dirty(n, q->to->peer);
+  return MC_OK;
+}
+
+void mc_send_abort(mc_node *n, const mc_request *q, mc_sending *s) {
+  if (s->local) {
+    scratch_cut(n, s);
+    return;
+  }
+  s->out->len = s->frame;
+  s->out->failed = false;
+  if (q->kind == MC_CAST)
+    mc__credit_untake(n, q->to->peer, q->to->instance);
+  else
+    mc_wait_forget(n, q->wait);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+mc_wait *mc_turn_waiter(mc_node *n, const mc_turn *t) {
+  if (t->origin != MC_SELF || !t->call) return NULL;
+  mc_wait *w = mc__pending_find(n, t->call, MC_SELF);
+  if (!w) n->stats.late_replies++;
+  return w;
+}
+
+mc_buf *mc_reply_begin(mc_node *n, const mc_turn *t, bool failed, size_t *frame) {
+  if (t->origin == MC_SELF || t->kind == MC_CAST) return NULL;
+  mc_buf *out = mc__outbox(n, t->origin);
+  if (!out) return NULL;
+  mc_envelope e = {.kind = failed ? MC_ENV_ERROR : MC_ENV_REPLY, .call = t->call};
+  *frame = mc__frame_open(out);
+  mc__envelope_write(out, &e);
+  return out;
+}
+
+mc_error mc_reply_commit(mc_node *n, const mc_turn *t, size_t frame) {
+  mc_buf *out = &n->peers[t->origin].out;
+  bool failed = out->failed;
+  if (!mc__frame_close(out, frame)) return failed ? MC_E_OUT_OF_MEMORY : MC_E_UNSENDABLE;
+  n->stats.sent++;
+  mc__outbox_dirty(n, t->origin);
+  return MC_OK;
+}
+
+void mc_reply_abort(mc_node *n, const mc_turn *t, size_t frame) {
+  mc_buf *out = &n->peers[t->origin].out;
+  out->len = frame;
+  out->failed = false;
+}
+
+static void answer_here(mc_node *n, uint64_t call, mc_error code, const char *message) {
+  mc_wait *w = call ? mc__pending_find(n, call, MC_SELF) : NULL;
+  mc_outcome o = {.failed = true, .code = code, .message = message};
+  if (message) o.message_len = strlen(message);
+  if (w) mc__pending_settle(n, w, &o);
+}
+
+void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
+                      const char *message) {
+  if (origin == MC_SELF) {
+    answer_here(n, call, code, message);
+    return;
+  }
+  mc_buf *out = call ? mc__outbox(n, origin) : NULL;
+  if (!out) return;
+  mc_envelope e = {.kind = MC_ENV_ERROR, .call = call, .code = code};
+  size_t frame = mc__frame_open(out);
+  mc__envelope_write(out, &e);
+  if (message)
+    mc_write_string(out, message, strlen(message));
+  else
+    mc_write_nil(out);
+  mc_write_nil(out);
+  if (!mc__frame_close(out, frame)) return;
+  n->stats.sent++;
+  mc__outbox_dirty(n, origin);
+}
+
+void mc_reply_error(mc_node *n, const mc_turn *t, mc_error code, const char *message) {
+  mc__answer_error(n, t->origin, t->call, code, message);
+}

@@ -1,0 +1,139 @@
+/*
+** Backpressure for casts between nodes. A node may have MC_CAST_WINDOW casts to one actor elsewhere
+** that are not handled yet; whoever wants to cast more waits. The actor's node counts what it has
+** handled and gives credit back in lots, so that a cast costs a fraction of an envelope in return.
+** Replies and stops need no credit: they never wait behind casts.
+*/
+#include "node.h"
+
+enum { LOT = MC_CAST_WINDOW / 4 };
+
+static mc_window **bucket_of(mc_node *n, uint32_t peer, uint64_t instance) {
+  uint64_t h = (instance * 0x9e3779b97f4a7c15u) ^ peer * 0x85ebca6bu;
+  return &n->windows[(h ^ h >> 32) % MC_WINDOW_BUCKETS];
+}
+
+static mc_window **window_find(mc_node *n, uint32_t peer, uint64_t instance) {
+  mc_window **at = bucket_of(n, peer, instance);
+  while (*at && ((*at)->peer != peer || (*at)->instance != instance)) at = &(*at)->next;
+  return at;
+}
+
+static mc_window *window_new(mc_node *n, mc_window **at, uint32_t peer, uint64_t instance) {
+  mc_window *w = mc__alloc(n, NULL, 0, sizeof *w);
+  if (!w) return NULL;
+  *w = (mc_window){.peer = peer, .instance = instance};
+  return *at = w;
+}
+
+void mc__waits_wake(mc_node *n, mc_wait **queue, mc_error code) {
+  mc_outcome o = {.failed = code != MC_OK, .code = code};
+  mc_wait *w = *queue;
+  *queue = NULL;
+  while (w) {
+    mc_wait *next = w->next;
+    w->next = NULL;
+    n->language.settle(n->language.ud, w, &o);
+    w = next;
+  }
+}
+
+static void wait_append(mc_wait **queue, mc_wait *w) {
+  while (*queue) queue = &(*queue)->next;
+  w->next = NULL;
+  *queue = w;
+}
+
+void mc__waits_remove(mc_wait **queue, mc_wait *w) {
+  while (*queue && *queue != w) queue = &(*queue)->next;
+  if (*queue) *queue = w->next;
+}
+
+bool mc__credit_take(mc_node *n, uint32_t peer, uint64_t instance, mc_wait *w, bool *no_memory) {
+  mc_window **at = window_find(n, peer, instance);
+  *no_memory = false;
+  if (!*at && !window_new(n, at, peer, instance)) return *no_memory = true, false;
+  if ((*at)->used < MC_CAST_WINDOW) return (*at)->used++, true;
+  if (w) wait_append(&(*at)->waiting, w);
+  return false;
+}
+
+static void window_lower(mc_node *n, mc_window **at, uint32_t count) {
+  mc_window *w = *at;
+  w->used -= count < w->used ? count : w->used;
+  mc_wait *waiting = w->waiting;
+  w->waiting = NULL;
+  if (w->used == 0) {
+    *at = w->next;
+    mc__alloc(n, w, sizeof *w, 0);
+  }
+  mc__waits_wake(n, &waiting, MC_OK);
+}
+
+void mc__credit_arrived(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count) {
+  mc_window **at = window_find(n, peer, instance);
+  if (*at) window_lower(n, at, count);
+}
+
+void mc__credit_untake(mc_node *n, uint32_t peer, uint64_t instance) {
+  mc__credit_arrived(n, peer, instance, 1);
+}
+
+void mc__credit_give(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count) {
+  mc_buf *out = mc__outbox(n, peer);
+  if (!out) return;
+  size_t frame = mc__frame_open(out);
+  mc_envelope e = {.kind = MC_ENV_CREDIT, .instance = instance, .count = count};
+  mc__envelope_write(out, &e);
+  if (mc__frame_close(out, frame)) mc__outbox_dirty(n, peer);
+}
+
+static mc_handled *handled_by(mc_node *n, mc_actor *a, uint32_t peer) {
+  for (mc_handled *h = a->handled; h; h = h->next)
+    if (h->peer == peer) return h;
+  mc_handled *h = mc__alloc(n, NULL, 0, sizeof *h);
+  if (!h) return NULL;
+  *h = (mc_handled){.next = a->handled, .peer = peer};
+  return a->handled = h;
+}
+
+void mc__credit_handled(mc_node *n, mc_actor *a, uint32_t peer) {
+  mc_handled *h = handled_by(n, a, peer);
+  if (!h) {
+    mc__credit_give(n, peer, a->instance, 1);
+  } else if (++h->count >= LOT) {
+    mc__credit_give(n, peer, a->instance, h->count);
+    h->count = 0;
+  }
+}
+
+void mc__credit_flush(mc_node *n, mc_actor *a) {
+  while (a->handled) {
+    mc_handled *h = a->handled;
+    a->handled = h->next;
+    if (h->count) mc__credit_give(n, h->peer, a->instance, h->count);
+    mc__alloc(n, h, sizeof *h, 0);
+  }
+}
+
+static void windows_drop(mc_node *n, uint32_t peer, bool all, mc_error code) {
+  for (int i = 0; i < MC_WINDOW_BUCKETS; i++) {
+    mc_window **at = &n->windows[i];
+    while (*at) {
+      mc_window *w = *at;
+      if (!all && w->peer != peer) {
+        at = &w->next;
+        continue;
+      }
+      *at = w->next;
+      if (!all) mc__waits_wake(n, &w->waiting, code);
+      mc__alloc(n, w, sizeof *w, 0);
+    }
+  }
+}
+
+void mc__credit_peer_down(mc_node *n, uint32_t peer) {
+  windows_drop(n, peer, false, MC_E_NODE_DOWN);
+}
+
+void mc__credit_fini(mc_node *n) { windows_drop(n, 0, true, MC_OK); }

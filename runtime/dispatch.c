@@ -1,0 +1,211 @@
+/*
+** Receiving: the only switch on the kind of an envelope, and the rules by which a message starts a
+** handler, waits in a mailbox or is answered at once.
+**
+** Order: what arrives for an actor starts in the order of arrival; nothing overtakes a message that
+** waits. One handler of an actor runs at a time, awaits included, unless its type is reentrant.
+** Nothing here runs user code: the language only prepares what mc_node_step then resumes.
+*/
+#include "node.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+/* 53 bits that no other turn of any node has, but for chance. */
+static uint64_t turn_id(mc_node *n) {
+  uint64_t x = n->peers[MC_SELF].incarnation * 0x9e3779b97f4a7c15u + ++n->turn_counter;
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+  return (x ^ x >> 31) & MC_MAX_ID;
+}
+
+mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m) {
+  mc_turn *t = n->free_turns;
+  if (t)
+    n->free_turns = t->next;
+  else if (!(t = mc__alloc(n, NULL, 0, sizeof *t)))
+    return NULL;
+  t->actor = a;
+  t->next = a->turns;
+  a->turns = t;
+  t->kind = m->kind;
+  t->origin = m->origin;
+  t->call = m->call;
+  t->deadline_ms = m->deadline_ms;
+  t->trace = m->trace;
+  t->method = m->method;
+  t->method_len = m->method_len;
+  t->chain_len = m->chain_len + 1;
+  for (int i = 0; i < m->chain_len; i++) memcpy(&t->chain[i], &m->chain[i], sizeof *t->chain);
+  t->chain[m->chain_len] = turn_id(n);
+  return t;
+}
+
+static void turn_free(mc_node *n, mc_turn *t) {
+  mc_turn **at = &t->actor->turns;
+  while (*at != t) at = &(*at)->next;
+  *at = t->next;
+  t->next = n->free_turns;
+  n->free_turns = t;
+}
+
+void mc_turn_end(mc_node *n, mc_turn *t) {
+  mc_actor *a = t->actor;
+  mc_message_kind kind = t->kind;
+  if (kind == MC_CAST && t->origin != MC_SELF) mc__credit_handled(n, a, t->origin);
+  turn_free(n, t);
+  if (kind == MC_STOP)
+    mc_actor_end(n, a);
+  else if (kind != MC_INIT)
+    mc__actor_next(n, a);
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+static bool is_free(const mc_actor *a, mc_message_kind kind) {
+  if (a->starting || a->stopping) return false;
+  return !a->turns || (a->type->reentrant && kind != MC_STOP);
+}
+
+static void start(mc_node *n, mc_actor *a, const mc_incoming *m) {
+  mc_turn *t = mc__turn_new(n, a, m);
+  if (!t) {
+    mc__answer_error(n, m->origin, m->call, MC_E_OUT_OF_MEMORY, NULL);
+    return;
+  }
+  a->stopping = m->kind == MC_STOP;
+  mc_reader r;
+  mc_reader_init(&r, m->args, m->args_len);
+  n->stats.decoded_bytes += m->args_len;
+  n->language.start(n->language.ud, t, &r);
+}
+
+/* Starts what waits, as far as the actor's rules let it. A message that is answered at once ends
+** its turn in here: the loop goes on with the next, it does not nest. */
+void mc__actor_next(mc_node *n, mc_actor *a) {
+  if (a->draining) return;
+  a->draining = true;
+  while (a->first && is_free(a, a->first->kind)) {
+    mc_incoming m;
+    mc_message *msg = mc__mailbox_pop(a);
+    if (a->senders && a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
+    mc__message_parts(msg, &m);
+    start(n, a, &m);
+    mc__message_free(n, msg);
+  }
+  a->draining = false;
+}
+
+void mc_actor_ready(mc_node *n, mc_actor *a) {
+  a->starting = false;
+  mc__actor_next(n, a);
+}
+
+static bool in_chain(const mc_actor *a, const mc_incoming *m) {
+  for (const mc_turn *t = a->turns; t; t = t->next)
+    for (int i = 0; i < m->chain_len; i++)
+      if (m->chain[i] == t->chain[t->chain_len - 1]) return true;
+  return false;
+}
+
+/* Why a call cannot even wait, or MC_OK. */
+static mc_error refusal(const mc_actor *a, const mc_incoming *m) {
+  if (m->kind == MC_CALL && !a->type->reentrant && in_chain(a, m)) return MC_E_DEADLOCK;
+  if (m->kind == MC_CALL && a->waiting >= MC_MAILBOX_BOUND) return MC_E_OVERLOADED;
+  return MC_OK;
+}
+
+void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m) {
+  mc_error code;
+  if (!a->first && is_free(a, m->kind))
+    start(n, a, m);
+  else if ((code = refusal(a, m)) != MC_OK)
+    mc__answer_error(n, m->origin, m->call, code, NULL);
+  else if (!mc__mailbox_push(n, a, m))
+    mc__answer_error(n, m->origin, m->call, MC_E_OUT_OF_MEMORY, NULL);
+}
+
+/* ---- envelopes ------------------------------------------------------------------------------- */
+
+static void message_from(mc_incoming *m, uint32_t peer, const mc_envelope *e, const mc_reader *r) {
+  m->kind = e->kind == MC_ENV_CALL ? MC_CALL : e->kind == MC_ENV_CAST ? MC_CAST : MC_STOP;
+  m->origin = peer;
+  m->call = e->call;
+  m->trace = e->trace;
+  m->chain = e->chain;
+  m->chain_len = e->chain_len;
+  m->method = e->name;
+  m->method_len = e->name_len;
+  m->args = r->at;
+  m->args_len = (size_t)(r->end - r->at);
+}
+
+static void message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e, const mc_reader *r) {
+  mc_incoming m;
+  mc_actor *a = mc__actor_find(n, e->instance);
+  message_from(&m, peer, e, r);
+  m.deadline_ms = isinf(e->remaining_ms) ? INFINITY : n->now_ms + e->remaining_ms;
+  if (!a || !mc__secret_equal(a->secret, e->secret)) {
+    if (m.kind != MC_CAST) {
+      mc__answer_error(n, peer, e->call, MC_E_DEAD_ACTOR, NULL);
+    } else {
+      n->stats.dead_letters++;
+      mc__credit_give(n, peer, e->instance, 1);
+    }
+  } else if (m.kind != MC_STOP && e->type != a->type->hash) {
+    mc__answer_error(n, peer, e->call, MC_E_TYPE_MISMATCH, a->type->name);
+  } else {
+    mc__dispatch_message(n, a, &m);
+  }
+}
+
+static void answer_arrived(mc_node *n, uint32_t peer, const mc_envelope *e, mc_reader *r) {
+  mc_wait *w = mc__pending_find(n, e->call, peer);
+  mc_outcome o = {.failed = e->kind == MC_ENV_ERROR, .code = (mc_error)e->code, .values = r};
+  mc_item text;
+  if (!w) {
+    n->stats.late_replies++;
+    return;
+  }
+  if (o.code != MC_OK) {
+    if (o.code >= MC_ERROR_COUNT) o.code = MC_E_MALFORMED;
+    if (mc_read(r, &text) && text.kind == MC_TEXT) {
+      o.message = text.as.string.data;
+      o.message_len = text.as.string.len;
+    }
+    o.values = NULL;
+  } else {
+    n->stats.decoded_bytes += (size_t)(r->end - r->at);
+  }
+  mc__pending_settle(n, w, &o);
+}
+
+static bool hello_arrived(mc_node *n, uint32_t peer, const mc_envelope *e) {
+  mc_peer *p = &n->peers[peer];
+  if (e->version != MC_WIRE_VERSION || e->incarnation != p->incarnation) return false;
+  if (e->name_len != p->name_len || memcmp(e->name, p->name, p->name_len) != 0) return false;
+  return p->greeted = true;
+}
+
+bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
+  mc_reader r;
+  mc_envelope e;
+  mc_reader_init(&r, bytes, len);
+  if (!mc__envelope_read(&r, &e)) return false;
+  if (!n->peers[peer].greeted && e.kind != MC_ENV_HELLO) return false;
+  n->stats.received++;
+  switch (e.kind) {
+  case MC_ENV_HELLO: return hello_arrived(n, peer, &e);
+  case MC_ENV_CALL:
+  case MC_ENV_CAST:
+  case MC_ENV_STOP: message_arrived(n, peer, &e, &r); break;
+  case MC_ENV_REPLY:
+  case MC_ENV_ERROR: answer_arrived(n, peer, &e, &r); break;
+  case MC_ENV_CREDIT:
+    mc__credit_arrived(n, peer, e.instance, (uint32_t)e.count);
+    break;
+  }
+  return true;
+}

@@ -1,0 +1,141 @@
+/*
+** Envelopes: the header of each kind as envelope.cddl has it, in a frame of its own.
+**
+**   5a LL LL LL LL   [kind, header fields ..., arguments | results | value, traceback]
+**   frame head       one CBOR array of known length
+**
+** The header is read without its payload, so that a message to a dead actor costs nothing more.
+*/
+#include "node.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Items in the array of each kind, the payload counted. */
+static const uint8_t FIELDS[] = {4, 10, 7, 3, 5, 4, 3};
+static const size_t KINDS = sizeof FIELDS / sizeof *FIELDS;
+
+size_t mc__frame_open(mc_buf *b) {
+  size_t frame = b->len;
+  uint8_t *to = mc_buf_room(b, MC_FRAME_HEAD);
+  if (!to) return frame;
+  to[0] = 0x5a;
+  b->len += MC_FRAME_HEAD;
+  return frame;
+}
+
+bool mc__frame_close(mc_buf *b, size_t frame) {
+  size_t len = b->len - frame - MC_FRAME_HEAD;
+  if (b->failed || len > MC_MAX_FRAME) {
+    b->failed = false;
+    b->len = frame;
+    return false;
+  }
+  for (int i = 0; i < 4; i++) b->data[frame + 1 + i] = (uint8_t)(len >> (24 - 8 * i));
+  return true;
+}
+
+static void write_recipient(mc_buf *b, const mc_envelope *e) {
+  mc__write_uint(b, e->instance);
+  mc_write_bytes(b, e->secret, MC_SECRET_SIZE);
+  if (e->kind == MC_ENV_STOP) return;
+  mc__write_uint(b, e->type);
+  mc__write_text(b, e->name, e->name_len);
+}
+
+static void write_uint_or_nil(mc_buf *b, uint64_t v, bool absent) {
+  if (absent)
+    mc_write_nil(b);
+  else
+    mc__write_uint(b, v);
+}
+
+void mc__envelope_write(mc_buf *b, const mc_envelope *e) {
+  mc_write_array(b, FIELDS[e->kind]);
+  mc__write_uint(b, e->kind);
+  switch (e->kind) {
+  case MC_ENV_HELLO:
+    mc__write_uint(b, e->version);
+    mc__write_text(b, e->name, e->name_len);
+    mc__write_uint(b, e->incarnation);
+    break;
+  case MC_ENV_CALL:
+    mc__write_uint(b, e->call);
+    write_recipient(b, e);
+    write_uint_or_nil(b, (uint64_t)ceil(e->remaining_ms), isinf(e->remaining_ms));
+    write_uint_or_nil(b, e->trace, !e->trace);
+    mc_write_array(b, (size_t)e->chain_len);
+    for (int i = 0; i < e->chain_len; i++) mc__write_uint(b, e->chain[i]);
+    break;
+  case MC_ENV_CAST:
+    write_recipient(b, e);
+    write_uint_or_nil(b, e->trace, !e->trace);
+    break;
+  case MC_ENV_ERROR:
+    mc__write_uint(b, e->call);
+    mc__write_uint(b, e->code);
+    break;
+  case MC_ENV_REPLY: mc__write_uint(b, e->call); break;
+  case MC_ENV_STOP:
+    mc__write_uint(b, e->call);
+    write_recipient(b, e);
+    break;
+  case MC_ENV_CREDIT:
+    mc__write_uint(b, e->instance);
+    mc__write_uint(b, e->count);
+    break;
+  }
+}
+
+static bool read_recipient(mc_reader *r, mc_envelope *e) {
+  uint64_t type;
+  if (!mc__read_uint(r, &e->instance, MC_MAX_ID) || !mc__read_secret(r, e->secret)) return false;
+  if (e->kind == MC_ENV_STOP) return true;
+  if (!mc__read_uint(r, &type, UINT32_MAX)) return false;
+  e->type = (uint32_t)type;
+  return mc__read_name(r, &e->name, &e->name_len);
+}
+
+static bool read_context(mc_reader *r, mc_envelope *e) {
+  mc_item item;
+  uint64_t ms;
+  if (!mc__read_uint_or_nil(r, &ms, MC_MAX_ID, UINT64_MAX)) return false;
+  e->remaining_ms = ms == UINT64_MAX ? INFINITY : (double)ms;
+  if (!mc__read_uint_or_nil(r, &e->trace, MC_MAX_ID, 0) || !mc_read(r, &item)) return false;
+  if (item.kind != MC_ARRAY || item.as.count > MC_MAX_CHAIN)
+    return mc_read_fail(r, "a chain that is no array of at most 32 ids");
+  e->chain_len = (int)item.as.count;
+  for (int i = 0; i < e->chain_len; i++)
+    if (!mc__read_uint(r, &e->chain[i], MC_MAX_ID)) return false;
+  return true;
+}
+
+bool mc__envelope_read(mc_reader *r, mc_envelope *e) {
+  mc_item item;
+  uint64_t kind;
+  memset(e, 0, sizeof *e);
+  e->remaining_ms = INFINITY;
+  if (!mc_read(r, &item)) return false;
+  if (item.kind != MC_ARRAY || !mc__read_uint(r, &kind, KINDS - 1) ||
+      item.as.count != FIELDS[kind])
+    return mc_read_fail(r, "an unknown kind of envelope");
+  e->kind = (mc_envelope_kind)kind;
+  switch (e->kind) {
+  case MC_ENV_HELLO:
+    return mc__read_uint(r, &e->version, UINT32_MAX) &&
+           mc__read_name(r, &e->name, &e->name_len) &&
+           mc__read_uint(r, &e->incarnation, MC_MAX_ID);
+  case MC_ENV_CALL:
+    return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) && read_context(r, e);
+  case MC_ENV_CAST:
+    return read_recipient(r, e) && mc__read_uint_or_nil(r, &e->trace, MC_MAX_ID, 0);
+  case MC_ENV_REPLY: return mc__read_uint(r, &e->call, MC_MAX_ID);
+  case MC_ENV_ERROR:
+    return mc__read_uint(r, &e->call, MC_MAX_ID) && mc__read_uint(r, &e->code, UINT8_MAX);
+  case MC_ENV_STOP: return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e);
+  case MC_ENV_CREDIT:
+    return mc__read_uint(r, &e->instance, MC_MAX_ID) &&
+           mc__read_uint(r, &e->count, UINT32_MAX);
+  }
+  return false;
+}

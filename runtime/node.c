@@ -1,0 +1,251 @@
+/*
+** A node: what it is made of, the bytes that come in, the turn of its loop, the bytes that go out.
+**
+**   deliver(peer, bytes)  ->  frames  ->  dispatch  ->  tasks are ready
+**   step(budget)          ->  timers, then tasks in the order in which they became ready
+**                         ->  one send per peer that has something to send
+*/
+#include "node.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const ERROR_NAMES[] = {
+    "ok",
+#define MC_ERROR_NAME(id, name) name,
+    MC_ERRORS(MC_ERROR_NAME)
+#undef MC_ERROR_NAME
+};
+
+const char *mc_error_name(unsigned code) {
+  return code < MC_ERROR_COUNT ? ERROR_NAMES[code] : NULL;
+}
+
+void *mc__alloc(mc_node *n, void *ptr, size_t osize, size_t nsize) {
+  return n->host.alloc(n->host.ud, ptr, osize, nsize);
+}
+
+double mc_node_now(mc_node *n) { return n->now_ms = n->host.now_ms(n->host.ud); }
+
+void mc_node_set_call_timeout(mc_node *n, double ms) { n->call_timeout_ms = ms; }
+
+void mc_node_random(mc_node *n, void *out, size_t len) { n->host.random(n->host.ud, out, len); }
+
+mc_node *mc_node_new(const mc_config *config) {
+  const mc_host *h = &config->host;
+  mc_node *n = h->alloc(h->ud, NULL, 0, sizeof *n);
+  if (!n) return NULL;
+  memset(n, 0, sizeof *n);
+  n->host = *h;
+  n->language = config->language;
+  n->call_timeout_ms = config->call_timeout_ms;
+  mc_buf_init(&n->scratch, &n->host);
+  if (mc_peer_named(n, config->name, config->name_len, config->incarnation) != MC_SELF) {
+    mc_node_free(n);
+    return NULL;
+  }
+  mc_node_now(n);
+  return n;
+}
+
+void mc_node_free(mc_node *n) {
+  mc__pending_fini(n);
+  mc__credit_fini(n);
+  mc__registry_fini(n);
+  mc__timers_fini(n);
+  while (n->free_turns) {
+    mc_turn *t = n->free_turns;
+    n->free_turns = t->next;
+    mc__alloc(n, t, sizeof *t, 0);
+  }
+  mc_buf_fini(&n->scratch);
+  n->host.alloc(n->host.ud, n, sizeof *n, 0);
+}
+
+/* ---- in -------------------------------------------------------------------------------------- */
+
+/* The length of the frame that starts here, 0 when its head is not complete yet, SIZE_MAX when it
+** is no frame. */
+static size_t frame_len(const uint8_t *bytes, size_t len) {
+  size_t size = 0;
+  if (len && bytes[0] != 0x5a) return SIZE_MAX;
+  if (len < MC_FRAME_HEAD) return 0;
+  for (int i = 1; i < MC_FRAME_HEAD; i++) size = size << 8 | bytes[i];
+  return size > MC_MAX_FRAME ? SIZE_MAX : MC_FRAME_HEAD + size;
+}
+
+/* Dispatches whole frames; *used says how far. */
+static bool frames(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len, size_t *used) {
+  size_t at = 0, size;
+  *used = 0;
+  while ((size = frame_len(bytes + at, len - at)) != 0 && size <= len - at) {
+    at += size; /* before the dispatch: what fails there is not dispatched again */
+    *used = at;
+    if (!mc__dispatch_envelope(n, peer, bytes + at - size + MC_FRAME_HEAD, size - MC_FRAME_HEAD))
+      return false;
+  }
+  return size != SIZE_MAX;
+}
+
+/* Bytes that complete the frame of which the start came earlier; returns how many were taken. */
+static size_t complete(mc_peer *p, const uint8_t *bytes, size_t len) {
+  size_t take = 0;
+  if (p->in.len < MC_FRAME_HEAD) {
+    take = MC_FRAME_HEAD - p->in.len < len ? MC_FRAME_HEAD - p->in.len : len;
+    mc_buf_put(&p->in, bytes, take);
+  }
+  size_t size = frame_len(p->in.data, p->in.len);
+  if (size == 0 || size == SIZE_MAX) return take;
+  size_t more = size - p->in.len < len - take ? size - p->in.len : len - take;
+  mc_buf_put(&p->in, bytes + take, more);
+  return take + more;
+}
+
+static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
+  size_t used;
+  mc_peer *p = &n->peers[peer];
+  while (p->in.len && len) {
+    size_t taken = complete(p, bytes, len);
+    bytes += taken;
+    len -= taken;
+    if (p->in.failed) return false;
+    mc_buf frame = p->in; /* the dispatch may make peers, which moves them */
+    if (!frames(n, peer, frame.data, frame.len, &used)) return false;
+    p = &n->peers[peer];
+    if (used) p->in.len = 0;
+    if (p->in.len == 0 && p->in.cap > 65536) mc_buf_fini(&p->in);
+  }
+  if (!len) return true;
+  if (!frames(n, peer, bytes, len, &used)) return false;
+  p = &n->peers[peer];
+  mc_buf_put(&p->in, bytes + used, len - used);
+  return !p->in.failed;
+}
+
+bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
+  if (peer >= n->peer_count || n->peers[peer].down) return true;
+  mc_node_now(n);
+  if (deliver(n, peer, bytes, len)) return true;
+  n->stats.malformed++;
+  mc_node_peer_down(n, peer, MC_E_NODE_DOWN);
+  return false;
+}
+
+void mc_node_peer_down(mc_node *n, uint32_t peer, mc_error code) {
+  if (peer == MC_SELF || peer >= n->peer_count || n->peers[peer].down) return;
+  mc_peer *p = &n->peers[peer];
+  p->down = true;
+  mc_buf_fini(&p->in);
+  mc_buf_fini(&p->out);
+  p->out_sent = 0;
+  mc__pending_fail_peer(n, peer, code);
+  mc__credit_peer_down(n, peer);
+}
+
+/* ---- out ------------------------------------------------------------------------------------- */
+
+static bool greet(mc_node *n, mc_peer *p) {
+  const mc_peer *self = &n->peers[MC_SELF];
+  mc_envelope e = {.kind = MC_ENV_HELLO,
+                   .version = MC_WIRE_VERSION,
+                   .name = self->name,
+                   .name_len = self->name_len,
+                   .incarnation = self->incarnation};
+  size_t frame = mc__frame_open(&p->out);
+  mc__envelope_write(&p->out, &e);
+  return mc__frame_close(&p->out, frame);
+}
+
+mc_buf *mc__outbox(mc_node *n, uint32_t peer) {
+  mc_peer *p = &n->peers[peer];
+  if (p->down) return NULL;
+  if (!p->connected) {
+    if (!greet(n, p)) return NULL;
+    p->connected = true;
+    n->host.connect(n->host.ud, peer, p->name, p->name_len, p->incarnation);
+  }
+  return &p->out;
+}
+
+void mc__outbox_dirty(mc_node *n, uint32_t peer) {
+  mc_peer *p = &n->peers[peer];
+  if (p->dirty) return;
+  p->dirty = true;
+  p->next_dirty = n->first_dirty;
+  n->first_dirty = peer + 1;
+}
+
+/* Gives the host what it takes; true when all is gone. */
+static bool flush(mc_node *n, uint32_t peer) {
+  mc_peer *p = &n->peers[peer];
+  if (p->down) return true;
+  size_t left = p->out.len - p->out_sent;
+  if (left)
+    p->out_sent += n->host.send(n->host.ud, peer, p->out.data + p->out_sent, left);
+  if (p->out_sent == p->out.len) {
+    p->out.len = p->out_sent = 0;
+    if (p->out.cap > 1 << 20) mc_buf_fini(&p->out);
+    return true;
+  }
+  if (p->out_sent > p->out.len / 2 && p->out_sent > 65536) {
+    memmove(p->out.data, p->out.data + p->out_sent, p->out.len - p->out_sent);
+    p->out.len -= p->out_sent;
+    p->out_sent = 0;
+  }
+  return false;
+}
+
+static void flush_all(mc_node *n) {
+  uint32_t list = n->first_dirty;
+  n->first_dirty = 0;
+  while (list) {
+    uint32_t peer = list - 1;
+    list = n->peers[peer].next_dirty;
+    n->peers[peer].dirty = false;
+    if (!flush(n, peer)) mc__outbox_dirty(n, peer);
+  }
+}
+
+/* ---- the loop -------------------------------------------------------------------------------- */
+
+void mc_task_ready(mc_node *n, mc_task *t) {
+  if (t->queued) return;
+  t->queued = true;
+  t->next = NULL;
+  if (n->ready_last)
+    n->ready_last->next = t;
+  else
+    n->ready_first = t;
+  n->ready_last = t;
+}
+
+static mc_task *next_ready(mc_node *n) {
+  mc_task *t = n->ready_first;
+  if (!t) return NULL;
+  n->ready_first = t->next;
+  if (!n->ready_first) n->ready_last = NULL;
+  t->queued = false;
+  return t;
+}
+
+double mc_node_step(mc_node *n, double budget_ms) {
+  mc_task *t;
+  double start = mc_node_now(n);
+  mc__timers_run(n, start);
+  for (unsigned i = 1; (t = next_ready(n)); i++) {
+    n->language.resume(n->language.ud, t);
+    if (i % 16 == 0 && mc_node_now(n) - start >= budget_ms) break;
+  }
+  flush_all(n);
+  if (n->ready_first) return 0;
+  if (!n->timers.count) return INFINITY;
+  double wait = n->timers.heap[1]->at_ms - mc_node_now(n);
+  return wait > 0 ? wait : 0;
+}
+
+void mc_node_stats(const mc_node *n, mc_stats *out) {
+  *out = n->stats;
+  out->actors = n->actor_live;
+  out->pending = n->pending.live;
+  out->timers = n->timers.count;
+}

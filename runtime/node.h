@@ -1,0 +1,204 @@
+/* What the files of the core share with one another and with nobody else. */
+#ifndef MC_NODE_H
+#define MC_NODE_H
+
+#include "mooncast.h"
+
+/* ---- values (value.c) ------------------------------------------------------------------------ */
+void mc__write_head(mc_buf *b, unsigned major, uint64_t v);
+void mc__write_uint(mc_buf *b, uint64_t v);
+void mc__write_text(mc_buf *b, const char *s, size_t len);
+bool mc__read_uint(mc_reader *r, uint64_t *v, uint64_t most);
+bool mc__read_uint_or_nil(mc_reader *r, uint64_t *v, uint64_t most, uint64_t when_nil);
+bool mc__read_name(mc_reader *r, const char **s, size_t *len);
+bool mc__read_secret(mc_reader *r, uint8_t out[MC_SECRET_SIZE]);
+
+/* ---- envelopes (envelope.c) ------------------------------------------------------------------ */
+enum { MC_FRAME_HEAD = 5 };
+
+typedef enum mc_envelope_kind {
+  MC_ENV_HELLO,
+  MC_ENV_CALL,
+  MC_ENV_CAST,
+  MC_ENV_REPLY,
+  MC_ENV_ERROR,
+  MC_ENV_STOP,
+  MC_ENV_CREDIT,
+} mc_envelope_kind;
+
+/* The header of any envelope; what a kind does not have is zero. */
+typedef struct mc_envelope {
+  mc_envelope_kind kind;
+  uint64_t call, instance, trace, count, incarnation, version, code;
+  uint8_t secret[MC_SECRET_SIZE];
+  uint32_t type;
+  const char *name; /* method, or node of a hello */
+  size_t name_len;
+  double remaining_ms; /* INFINITY when absent */
+  int chain_len;
+  uint64_t chain[MC_MAX_CHAIN];
+} mc_envelope;
+
+size_t mc__frame_open(mc_buf *b);
+/* Fills in the length; false (and the frame is cut off) when memory ran out or it is too large. */
+bool mc__frame_close(mc_buf *b, size_t frame);
+void mc__envelope_write(mc_buf *b, const mc_envelope *e);
+/* Reads the header; the reader then stands at arguments, results or value. */
+bool mc__envelope_read(mc_reader *r, mc_envelope *e);
+
+/* ---- timers (timer.c) ------------------------------------------------------------------------ */
+typedef struct mc_timers {
+  mc_timer **heap; /* from 1 */
+  size_t count, cap;
+  uint64_t order;
+} mc_timers;
+
+void mc__timers_fini(mc_node *n);
+/* Fires what is due; returns when the next is, INFINITY when there is none. */
+double mc__timers_run(mc_node *n, double now_ms);
+
+/* ---- pending calls (pending.c) --------------------------------------------------------------- */
+typedef struct mc_slot {
+  mc_wait *wait;
+  uint32_t generation, next_free;
+} mc_slot;
+
+typedef struct mc_pending {
+  mc_slot *slots;
+  uint32_t count, cap, free; /* free: 1 + index */
+  uint64_t live;
+} mc_pending;
+
+void mc__pending_fini(mc_node *n);
+mc_error mc__pending_add(mc_node *n, mc_wait *w, uint32_t peer, double deadline_ms);
+mc_wait *mc__pending_find(mc_node *n, uint64_t call, uint32_t peer);
+void mc__pending_settle(mc_node *n, mc_wait *w, const mc_outcome *o);
+void mc__pending_fail_peer(mc_node *n, uint32_t peer, mc_error code);
+
+/* ---- mailboxes (mailbox.c) ------------------------------------------------------------------- */
+typedef struct mc_message {
+  struct mc_message *next;
+  mc_message_kind kind;
+  uint32_t origin;
+  uint64_t call, trace;
+  double deadline_ms;
+  size_t size, args; /* bytes allocated; where the arguments start in bytes */
+  int chain_len;
+  size_t method_len, len;
+  uint8_t bytes[]; /* chain, method, arguments */
+} mc_message;
+
+/* The parts of a message before it has a place of its own. */
+typedef struct mc_incoming {
+  mc_message_kind kind;
+  uint32_t origin;
+  uint64_t call, trace;
+  double deadline_ms;
+  const uint64_t *chain;
+  int chain_len;
+  const char *method;
+  size_t method_len;
+  const uint8_t *args;
+  size_t args_len;
+} mc_incoming;
+
+bool mc__mailbox_push(mc_node *n, mc_actor *a, const mc_incoming *m);
+mc_message *mc__mailbox_pop(mc_actor *a);
+void mc__message_free(mc_node *n, mc_message *m);
+void mc__message_parts(const mc_message *m, mc_incoming *out);
+
+/* ---- credit for casts (credit.c) ------------------------------------------------------------- */
+typedef struct mc_window {
+  struct mc_window *next;
+  uint32_t peer, used;
+  uint64_t instance;
+  mc_wait *waiting;
+} mc_window;
+
+typedef struct mc_handled {
+  struct mc_handled *next;
+  uint32_t peer, count;
+} mc_handled;
+
+enum { MC_WINDOW_BUCKETS = 256 };
+
+/* Takes one credit. False: none left; `w` waits for it (w may be NULL). */
+bool mc__credit_take(mc_node *n, uint32_t peer, uint64_t instance, mc_wait *w, bool *no_memory);
+void mc__credit_untake(mc_node *n, uint32_t peer, uint64_t instance);
+void mc__credit_arrived(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count);
+void mc__credit_handled(mc_node *n, mc_actor *a, uint32_t peer);
+void mc__credit_give(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count);
+void mc__credit_flush(mc_node *n, mc_actor *a);
+void mc__credit_peer_down(mc_node *n, uint32_t peer);
+void mc__credit_fini(mc_node *n);
+/* Settles and empties a queue of waits. */
+void mc__waits_wake(mc_node *n, mc_wait **queue, mc_error code);
+void mc__waits_remove(mc_wait **queue, mc_wait *w);
+
+/* ---- names, peers, actors (registry.c) ------------------------------------------------------- */
+typedef struct mc_peer {
+  char *name;
+  size_t name_len;
+  uint64_t incarnation;
+  mc_buf out;      /* what waits to be sent, from out_sent */
+  size_t out_sent;
+  mc_buf in;       /* an incomplete frame */
+  bool connected, greeted, down, dirty;
+  uint32_t next_dirty; /* 1 + index */
+} mc_peer;
+
+typedef struct mc_actor_slot {
+  mc_actor *actor;
+  uint32_t generation, next_free;
+} mc_actor_slot;
+
+void mc__registry_fini(mc_node *n);
+/* The actor of that instance, whatever the secret. */
+mc_actor *mc__actor_find(const mc_node *n, uint64_t instance);
+bool mc__secret_equal(const uint8_t *a, const uint8_t *b);
+
+/* ---- dispatch (dispatch.c) ------------------------------------------------------------------- */
+/* Takes a message for an actor that was found: starts it, queues it or answers it. */
+void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m);
+/* One envelope from a peer. False: the link is malformed. */
+bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len);
+void mc__actor_next(mc_node *n, mc_actor *a);
+mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m);
+void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
+                      const char *message);
+
+/* ---- node (node.c) --------------------------------------------------------------------------- */
+struct mc_node {
+  mc_host host;
+  mc_language language;
+  double call_timeout_ms;
+  double now_ms; /* as of the last deliver or step */
+
+  mc_peer *peers; /* MC_SELF first */
+  uint32_t peer_count, peer_cap, first_dirty;
+  uint32_t *peer_hash, peer_hash_cap;
+
+  mc_type **types; /* open addressing by hash */
+  size_t type_count, type_cap;
+
+  mc_actor_slot *actors;
+  uint32_t actor_count, actor_cap, actor_free, actor_live;
+
+  mc_pending pending;
+  mc_timers timers;
+  mc_window *windows[MC_WINDOW_BUCKETS];
+  mc_turn *free_turns;
+  mc_buf scratch; /* arguments on their way to a mailbox of this node */
+  uint64_t turn_counter;
+
+  mc_task *ready_first, *ready_last;
+  uint64_t ready_count;
+  mc_stats stats;
+};
+
+void *mc__alloc(mc_node *n, void *ptr, size_t osize, size_t nsize);
+/* The outbox of a living peer, greeted; NULL when it is down or memory is out. */
+mc_buf *mc__outbox(mc_node *n, uint32_t peer);
+void mc__outbox_dirty(mc_node *n, uint32_t peer);
+
+#endif

@@ -1,0 +1,259 @@
+/*
+** What a node knows by name or number: types by name, peers by name and incarnation, actors by
+** instance. An instance is slot and generation (22 and 31 bits): the number of an actor that ended
+** is not used again before its slot has seen 2^31 others. Types and peers live as long as the node
+** and their number is bounded, because names arrive from outside.
+*/
+#include "node.h"
+
+#include <string.h>
+
+enum { SLOT_BITS = 22, MAX_SLOTS = 1 << SLOT_BITS, MAX_TYPES = 1 << 14, MAX_PEERS = 1 << 16 };
+static const uint32_t GENERATIONS = 0x7fffffff;
+
+static uint32_t fnv(const char *s, size_t len) {
+  uint32_t h = 2166136261u;
+  for (size_t i = 0; i < len; i++) h = (h ^ (uint8_t)s[i]) * 16777619u;
+  return h;
+}
+
+/* ---- types ----------------------------------------------------------------------------------- */
+
+static mc_type **type_place(mc_node *n, const char *name, size_t len, uint32_t hash) {
+  size_t i = hash & (n->type_cap - 1);
+  while (n->types[i] && (n->types[i]->len != len || memcmp(n->types[i]->name, name, len) != 0))
+    i = (i + 1) & (n->type_cap - 1);
+  return &n->types[i];
+}
+
+static bool types_grow(mc_node *n) {
+  size_t old_cap = n->type_cap, cap = old_cap ? old_cap * 2 : 64;
+  mc_type **old = n->types, **types = mc__alloc(n, NULL, 0, cap * sizeof *types);
+  if (!types) return false;
+  memset(types, 0, cap * sizeof *types);
+  n->types = types;
+  n->type_cap = cap;
+  for (size_t i = 0; i < old_cap; i++)
+    if (old[i]) *type_place(n, old[i]->name, old[i]->len, old[i]->hash) = old[i];
+  if (old) mc__alloc(n, old, old_cap * sizeof *old, 0);
+  return true;
+}
+
+mc_type *mc_type_named(mc_node *n, const char *name, size_t len) {
+  if (len == 0 || len > MC_MAX_NAME) return NULL;
+  if (n->type_count * 2 >= n->type_cap && !types_grow(n)) return NULL;
+  uint32_t hash = fnv(name, len);
+  mc_type **at = type_place(n, name, len, hash);
+  if (*at) return *at;
+  if (n->type_count == MAX_TYPES) return NULL;
+  mc_type *t = mc__alloc(n, NULL, 0, sizeof *t + len + 1);
+  if (!t) return NULL;
+  char *copy = (char *)(t + 1);
+  memcpy(copy, name, len);
+  copy[len] = '\0';
+  *t = (mc_type){.name = copy, .len = len, .hash = hash};
+  n->type_count++;
+  return *at = t;
+}
+
+/* ---- peers ----------------------------------------------------------------------------------- */
+
+static uint32_t *peer_place(mc_node *n, const char *name, size_t len, uint64_t incarnation) {
+  uint32_t i = (fnv(name, len) ^ (uint32_t)(incarnation * 0x9e3779b1u)) & (n->peer_hash_cap - 1);
+  for (; n->peer_hash[i]; i = (i + 1) & (n->peer_hash_cap - 1)) {
+    const mc_peer *p = &n->peers[n->peer_hash[i] - 1];
+    if (p->incarnation == incarnation && p->name_len == len && !memcmp(p->name, name, len)) break;
+  }
+  return &n->peer_hash[i];
+}
+
+static bool peers_grow(mc_node *n) {
+  uint32_t cap = n->peer_cap ? n->peer_cap * 2 : 16;
+  mc_peer *peers = mc__alloc(n, n->peers, n->peer_cap * sizeof *peers, cap * sizeof *peers);
+  if (!peers) return false;
+  n->peers = peers;
+  n->peer_cap = cap;
+  uint32_t *hash = mc__alloc(n, NULL, 0, (size_t)cap * 2 * sizeof *hash);
+  if (!hash) return false;
+  if (n->peer_hash) mc__alloc(n, n->peer_hash, n->peer_hash_cap * sizeof *hash, 0);
+  memset(hash, 0, (size_t)cap * 2 * sizeof *hash);
+  n->peer_hash = hash;
+  n->peer_hash_cap = cap * 2;
+  for (uint32_t i = 0; i < n->peer_count; i++)
+    *peer_place(n, peers[i].name, peers[i].name_len, peers[i].incarnation) = i + 1;
+  return true;
+}
+
+uint32_t mc_peer_named(mc_node *n, const char *name, size_t len, uint64_t incarnation) {
+  if (len == 0 || len > MC_MAX_NAME) return UINT32_MAX;
+  if (n->peer_count * 2 >= n->peer_hash_cap && !peers_grow(n)) return UINT32_MAX;
+  uint32_t *at = peer_place(n, name, len, incarnation);
+  if (*at) return *at - 1;
+  if (n->peer_count == MAX_PEERS) return UINT32_MAX;
+  char *copy = mc__alloc(n, NULL, 0, len + 1);
+  if (!copy) return UINT32_MAX;
+  memcpy(copy, name, len);
+  copy[len] = '\0';
+  mc_peer *p = &n->peers[n->peer_count];
+  *p = (mc_peer){.name = copy, .name_len = len, .incarnation = incarnation};
+  mc_buf_init(&p->out, &n->host);
+  mc_buf_init(&p->in, &n->host);
+  *at = ++n->peer_count;
+  return n->peer_count - 1;
+}
+
+const char *mc_peer_name(const mc_node *n, uint32_t peer, size_t *len) {
+  if (len) *len = n->peers[peer].name_len;
+  return n->peers[peer].name;
+}
+
+uint64_t mc_peer_incarnation(const mc_node *n, uint32_t peer) {
+  return n->peers[peer].incarnation;
+}
+
+bool mc_peer_is_down(const mc_node *n, uint32_t peer) { return n->peers[peer].down; }
+
+uint32_t mc_peer_find(const mc_node *n, const char *name, size_t len) {
+  for (uint32_t i = n->peer_count; i-- > 0;) {
+    const mc_peer *p = &n->peers[i];
+    if (!p->down && p->name_len == len && memcmp(p->name, name, len) == 0) return i;
+  }
+  return UINT32_MAX;
+}
+
+/* ---- actors ---------------------------------------------------------------------------------- */
+
+static mc_actor_slot *actor_slot(mc_node *n, uint32_t *index) {
+  if (n->actor_free) {
+    *index = n->actor_free - 1;
+    n->actor_free = n->actors[*index].next_free;
+    return &n->actors[*index];
+  }
+  if (n->actor_count == n->actor_cap) {
+    uint32_t cap = n->actor_cap ? n->actor_cap * 2 : 64;
+    if (cap > MAX_SLOTS) return NULL;
+    mc_actor_slot *slots =
+        mc__alloc(n, n->actors, n->actor_cap * sizeof *slots, cap * sizeof *slots);
+    if (!slots) return NULL;
+    n->actors = slots;
+    n->actor_cap = cap;
+  }
+  *index = n->actor_count++;
+  n->actors[*index] = (mc_actor_slot){.generation = 1};
+  return &n->actors[*index];
+}
+
+static mc_actor *actor_place(mc_node *n, mc_type *type) {
+  uint32_t index;
+  mc_actor *a = mc__alloc(n, NULL, 0, sizeof *a);
+  if (!a) return NULL;
+  mc_actor_slot *s = actor_slot(n, &index);
+  if (!s) return mc__alloc(n, a, sizeof *a, 0), NULL;
+  *a = (mc_actor){.type = type, .starting = true};
+  a->instance = (uint64_t)s->generation << SLOT_BITS | index;
+  s->actor = a;
+  n->actor_live++;
+  return a;
+}
+
+mc_actor *mc_actor_new(mc_node *n, mc_type *type) {
+  mc_actor *a = actor_place(n, type);
+  if (a) mc_node_random(n, a->secret, MC_SECRET_SIZE);
+  return a;
+}
+
+mc_actor *mc_actor_first(mc_node *n, mc_type *type, const uint8_t secret[MC_SECRET_SIZE]) {
+  mc_actor *a = actor_place(n, type);
+  if (!a) return NULL;
+  a->instance = 1;
+  memcpy(a->secret, secret, MC_SECRET_SIZE);
+  return a;
+}
+
+mc_actor *mc__actor_find(const mc_node *n, uint64_t instance) {
+  uint64_t index = instance == 1 ? 0 : instance & (MAX_SLOTS - 1);
+  if (index >= n->actor_count) return NULL;
+  mc_actor *a = n->actors[index].actor;
+  return a && a->instance == instance ? a : NULL;
+}
+
+bool mc__secret_equal(const uint8_t *a, const uint8_t *b) {
+  uint8_t different = 0;
+  for (int i = 0; i < MC_SECRET_SIZE; i++) different |= a[i] ^ b[i];
+  return different == 0;
+}
+
+mc_actor *mc_actor_at(const mc_node *n, const mc_address *to) {
+  mc_actor *a = to->peer == MC_SELF ? mc__actor_find(n, to->instance) : NULL;
+  return a && mc__secret_equal(a->secret, to->secret) ? a : NULL;
+}
+
+void mc_actor_address(const mc_actor *a, mc_address *out) {
+  out->instance = a->instance;
+  memcpy(out->secret, a->secret, MC_SECRET_SIZE);
+  out->peer = MC_SELF;
+}
+
+static void slot_release(mc_node *n, mc_actor *a) {
+  uint32_t index = a->instance == 1 ? 0 : (uint32_t)(a->instance & (MAX_SLOTS - 1));
+  mc_actor_slot *s = &n->actors[index];
+  s->actor = NULL;
+  s->generation = s->generation == GENERATIONS ? 1 : s->generation + 1;
+  s->next_free = n->actor_free;
+  n->actor_free = index + 1;
+  n->actor_live--;
+}
+
+static void refuse_rest(mc_node *n, mc_actor *a) {
+  mc_message *m;
+  while ((m = mc__mailbox_pop(a))) {
+    if (m->kind == MC_CAST) {
+      n->stats.dead_letters++;
+      if (m->origin != MC_SELF) mc__credit_handled(n, a, m->origin);
+    } else {
+      mc__answer_error(n, m->origin, m->call, MC_E_DEAD_ACTOR, NULL);
+    }
+    mc__message_free(n, m);
+  }
+}
+
+void mc_actor_end(mc_node *n, mc_actor *a) {
+  slot_release(n, a);
+  refuse_rest(n, a);
+  mc__waits_wake(n, &a->senders, MC_OK);
+  mc__credit_flush(n, a);
+  n->language.resign(n->language.ud, a);
+  mc__alloc(n, a, sizeof *a, 0);
+}
+
+void mc__registry_fini(mc_node *n) {
+  for (uint32_t i = 0; i < n->actor_count; i++) {
+    mc_actor *a = n->actors[i].actor;
+    mc_message *m;
+    if (!a) continue;
+    while ((m = mc__mailbox_pop(a))) mc__message_free(n, m);
+    for (mc_turn *t = a->turns, *next; t; t = next) {
+      next = t->next;
+      mc__alloc(n, t, sizeof *t, 0);
+    }
+    while (a->handled) {
+      mc_handled *h = a->handled;
+      a->handled = h->next;
+      mc__alloc(n, h, sizeof *h, 0);
+    }
+    n->language.resign(n->language.ud, a);
+    mc__alloc(n, a, sizeof *a, 0);
+  }
+  if (n->actors) mc__alloc(n, n->actors, n->actor_cap * sizeof *n->actors, 0);
+  for (size_t i = 0; i < n->type_cap; i++)
+    if (n->types[i]) mc__alloc(n, n->types[i], sizeof(mc_type) + n->types[i]->len + 1, 0);
+  if (n->types) mc__alloc(n, n->types, n->type_cap * sizeof *n->types, 0);
+  for (uint32_t i = 0; i < n->peer_count; i++) {
+    mc_peer *p = &n->peers[i];
+    mc_buf_fini(&p->out);
+    mc_buf_fini(&p->in);
+    mc__alloc(n, p->name, p->name_len + 1, 0);
+  }
+  if (n->peers) mc__alloc(n, n->peers, n->peer_cap * sizeof *n->peers, 0);
+  if (n->peer_hash) mc__alloc(n, n->peer_hash, n->peer_hash_cap * sizeof(uint32_t), 0);
+}
