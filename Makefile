@@ -1,0 +1,239 @@
+# Mooncast: `make run` builds and runs an example, `make test` runs every check. `make help` lists the rest.
+#
+# Everything made goes to build/ (and node_modules/). On Debian, as root, what is missing is installed
+# by scripts/deps.sh; elsewhere that script names the packages.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# Two at a time, unless told: make -j8 wasm.
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j2
+endif
+
+# What is made is made anew when a flag in here changes.
+SELF := Makefile
+B := build
+CC ?= cc
+EMCC ?= emcc
+
+# What `make run` counts words in, the program it runs, and on how many workers.
+FILES ?= $(wildcard README.md CHANGELOG.md LICENSE docs/*.md runtime/envelope.cddl)
+EXAMPLE ?= web/examples/wordcount.lua
+WORKERS ?= 4
+# C files of yours to link into the wasm: make wasm EXTRA=my.c
+EXTRA ?=
+
+LUA := $(B)/lua-5.4.7
+CJSON := $(B)/lua-cjson-2.1.0
+PATCHES := $(wildcard lua/patches/*.patch)
+EMBEDDED := $(B)/lua_embedded.c
+
+# The core, which knows no platform, and what the native build has besides.
+RUNTIME := $(filter-out runtime/platform_%.c,$(wildcard runtime/*.c))
+PLATFORM := runtime/platform_posix.c
+HEADERS := $(wildcard runtime/*.h runtime/include/*.h bindings/*.h bindings/include/*.h)
+BINDINGS := $(wildcard bindings/lua_*.c)
+WASM_C := $(wildcard bindings/wasm_*.c)
+NATIVE_C := $(wildcard bindings/native_*.c) $(PLATFORM)
+LUA_C := $(addsuffix .c,lapi lauxlib lbaselib lcode lcorolib lctype ldblib ldebug ldo ldump lfunc lgc \
+  linit liolib llex lmathlib lmem loadlib lobject lopcodes loslib lparser lstate lstring lstrlib \
+  ltable ltablib ltm lundump lutf8lib lvm lzio)
+CJSON_C := lua_cjson.c strbuf.c fpconv.c
+# lua-cjson 2.1.0 was written for Lua 5.1 and 5.2.
+CJSON_FLAGS := -Dlua_objlen=lua_rawlen
+
+INCLUDES := -Iruntime/include -Iruntime -Ibindings/include -Ibindings
+STD := -std=c11 -D_POSIX_C_SOURCE=200809L
+WARN := -Wall -Wextra -Wpedantic
+
+.PHONY: help
+help:
+	@echo 'make run      build the wasm and run $(EXAMPLE) on FILES (make run FILES="a.txt b.txt")'
+	@echo 'make test     lint and every test suite; the last line sums them up'
+	@echo 'make wasm     $(B)/mooncast.wasm; EXTRA=my.c links C of your own into it'
+	@echo 'make native   $(B)/native/mooncast.so, for stock lua5.4 and busted'
+	@echo 'make unit     the C unit tests, under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make lint     luacheck, eslint, gcc and emcc warnings, clang-format'
+	@echo 'make format   clang-format over our C'
+	@echo 'make bench    measures for about two minutes; prints JSON lines'
+	@echo 'make deps     installs all that the other targets need'
+	@echo 'make clean    removes $(B) and node_modules'
+
+# --- what the machine must have -----------------------------------------------------------------
+
+$(B)/deps-%.stamp: scripts/deps.sh
+	@mkdir -p $(B)
+	@scripts/deps.sh $*
+	@touch $@
+
+$(B)/npm.stamp: package.json package-lock.json
+	@mkdir -p $(B)
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: deps
+deps: $(B)/deps-wasm.stamp $(B)/deps-native.stamp $(B)/deps-test.stamp $(B)/npm.stamp
+
+# --- other people's source ----------------------------------------------------------------------
+
+$(B)/source/%.tar.gz: | $(B)/deps-wasm.stamp
+	scripts/fetch.sh $* $@
+# One after the other: they share the package lists.
+$(B)/source/lua-cjson.tar.gz: | $(B)/source/lua.tar.gz
+
+$(LUA)/.stamp: $(B)/source/lua.tar.gz $(PATCHES) $(SELF)
+	rm -rf $(LUA)
+	mkdir -p $(LUA)
+	tar xzf $< -C $(LUA) --strip-components=1
+	set -e; for p in $(PATCHES); do echo "$$p"; patch -s -d $(LUA) -p1 <"$$p"; done
+	touch $@
+
+$(CJSON)/.stamp: $(B)/source/lua-cjson.tar.gz $(SELF)
+	rm -rf $(CJSON)
+	mkdir -p $(CJSON)
+	tar xzf $< -C $(CJSON) --strip-components=1
+	touch $@
+
+$(EMBEDDED): scripts/embed.mjs $(wildcard lua/*.lua) $(SELF)
+	@mkdir -p $(@D)
+	node scripts/embed.mjs $@ $(sort $(wildcard lua/*.lua))
+
+# --- wasm ---------------------------------------------------------------------------------------
+
+W := $(B)/wasm
+export NODE_PATH ?= /usr/share/nodejs
+
+# The files that run while a program does its work are built for speed, the rest for size.
+HOT := $(addprefix $(LUA)/src/,lapi.c ldo.c lfunc.c lgc.c lmem.c lobject.c lstring.c ltable.c ltm.c lvm.c \
+  lcorolib.c) $(RUNTIME) $(BINDINGS)
+wasm_object = $(patsubst $(B)/%,%,$(1:.c=.o))
+WASM_SOURCES := $(addprefix $(LUA)/src/,$(LUA_C)) $(addprefix $(CJSON)/,$(CJSON_C)) $(RUNTIME) $(PLATFORM_WASM) $(BINDINGS) \
+  $(WASM_C) $(EMBEDDED) $(EXTRA)
+WASM_OBJECTS := $(foreach c,$(WASM_SOURCES),$(W)/$(call wasm_object,$(c)))
+
+WASM_CFLAGS = $(if $(filter $(HOT),$<),-O3,-Oz) -DNDEBUG -std=gnu11 -sSUPPORT_LONGJMP=wasm $(WARN) \
+  -I$(LUA)/src $(INCLUDES)
+# 1 MiB of C stack: with Lua's 200 nested C calls an overflow is an error, never a trap. The stack
+# lies first, so that running over its end traps instead of writing into the heap.
+C_STACK := 1048576
+WASM_EXPORTS := _mc_open,_mc_buffer,_mc_peer,_mc_deliver,_mc_step,_mc_peer_down,_mc_close
+# -Oz here costs no speed that could be measured, and takes 8 kB off the download.
+WASM_LDFLAGS = -Oz --no-entry -sSTANDALONE_WASM -sSUPPORT_LONGJMP=wasm -sALLOW_MEMORY_GROWTH \
+  -sINITIAL_MEMORY=2097152 -sMAXIMUM_MEMORY=2147483648 -sABORTING_MALLOC=0 \
+  -s$(STACK_SETTING)=$(C_STACK) -Wl,--stack-first -sERROR_ON_UNDEFINED_SYMBOLS=0 -sWARN_ON_UNDEFINED_SYMBOLS=0 \
+  -sEXPORTED_FUNCTIONS=$(WASM_EXPORTS)
+# emscripten 3.1.25 renamed the setting.
+STACK_SETTING = $(shell v=$$($(EMCC) -dumpversion); \
+  [ "$$(printf '%s\n3.1.25\n' "$$v" | sort -V | head -n 1)" = 3.1.25 ] && echo STACK_SIZE || echo TOTAL_STACK)
+
+$(W)/lua-5.4.7/%.o: WASM_CFLAGS += -include bindings/wasm_lua.h
+# Other people's code compiles as it is; ours without a warning.
+$(W)/lua-5.4.7/%.o $(W)/lua-cjson-2.1.0/%.o: WARN := -w
+$(W)/lua-cjson-2.1.0/%.o: WASM_CFLAGS += $(CJSON_FLAGS)
+# math.random's seed: see wasm_libc.c.
+$(W)/lua-5.4.7/src/lmathlib.o: WASM_CFLAGS += -Dtime=mc_lua_seed_time
+
+define compile_wasm
+@mkdir -p $(@D)
+$(EMCC) $(WASM_CFLAGS) -c -o $@ $<
+endef
+$(WASM_OBJECTS): $(HEADERS) $(SELF) $(LUA)/.stamp $(CJSON)/.stamp | $(B)/deps-wasm.stamp
+# The archives' files appear with their stamps.
+$(addprefix $(LUA)/src/,$(LUA_C)): $(LUA)/.stamp ;
+$(addprefix $(CJSON)/,$(CJSON_C)): $(CJSON)/.stamp ;
+$(W)/%.o: $(B)/%.c
+	$(compile_wasm)
+$(W)/%.o: %.c
+	$(compile_wasm)
+
+# Changes when the list of files does, a removed one included.
+.PHONY: force
+$(W)/objects.txt: force
+	@mkdir -p $(@D)
+	@printf '%s\n' $(WASM_OBJECTS) | cmp -s - $@ || printf '%s\n' $(WASM_OBJECTS) >$@
+
+$(B)/mooncast.wasm: $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
+	$(EMCC) $(WASM_LDFLAGS) -o $@ @$<
+
+.PHONY: wasm
+wasm: $(B)/mooncast.wasm
+
+# --- native -------------------------------------------------------------------------------------
+
+N := $(B)/native
+# Where the headers of the Lua that will load the module are.
+LUA_INCLUDE ?= /usr/include/lua5.4
+NATIVE_SOURCES := $(RUNTIME) $(PLATFORM_NATIVE) $(BINDINGS) $(NATIVE_C) $(EMBEDDED) $(addprefix $(CJSON)/,$(CJSON_C))
+NATIVE_OBJECTS := $(foreach c,$(NATIVE_SOURCES),$(N)/$(call wasm_object,$(c)))
+NATIVE_CFLAGS = -O2 -g -fPIC -pthread $(STD) $(WARN) $(INCLUDES) -I$(LUA_INCLUDE)
+
+$(N)/lua-cjson-2.1.0/%.o: WARN := -w
+$(N)/lua-cjson-2.1.0/%.o: STD := -std=gnu11 $(CJSON_FLAGS)
+
+define compile_native
+@mkdir -p $(@D)
+$(CC) $(NATIVE_CFLAGS) -c -o $@ $<
+endef
+$(NATIVE_OBJECTS): $(HEADERS) $(SELF) $(CJSON)/.stamp | $(B)/deps-native.stamp
+$(N)/%.o: $(B)/%.c
+	$(compile_native)
+$(N)/%.o: %.c
+	$(compile_native)
+
+# Its own cjson and none that the process may have loaded already: hence -Bsymbolic.
+$(N)/mooncast.so: $(NATIVE_OBJECTS) $(SELF)
+	$(CC) -shared -pthread -Wl,-Bsymbolic -o $@ $(NATIVE_OBJECTS) -lm
+
+.PHONY: native
+native: $(N)/mooncast.so
+
+# --- C unit tests -------------------------------------------------------------------------------
+
+# Every spec/runtime/*.c is a program: it prints what failed and, last, "N passed, N failed".
+U := $(B)/unit
+UNIT := $(patsubst spec/runtime/%.c,$(U)/%,$(wildcard spec/runtime/*.c))
+UNIT_CFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g \
+  $(STD) -Wall -Wextra -Werror -pthread $(INCLUDES) -Ispec/support
+UNIT_OBJECTS := $(patsubst %.c,$(U)/%.o,$(RUNTIME) $(PLATFORM_NATIVE))
+.SECONDARY: $(UNIT_OBJECTS)
+
+$(U)/runtime/%.o: runtime/%.c $(HEADERS) $(SELF) | $(B)/deps-native.stamp
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+$(U)/%: spec/runtime/%.c $(UNIT_OBJECTS) $(wildcard spec/support/*.h spec/runtime/*.h) $(SELF)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -o $@ $< $(UNIT_OBJECTS) -lm
+
+.PHONY: unit
+unit: $(UNIT)
+	@scripts/unit.sh $(UNIT)
+
+# --- running and checking -----------------------------------------------------------------------
+
+.PHONY: run
+run: wasm
+	node worker-shell/cli.js --workers $(WORKERS) $(EXAMPLE) $(FILES)
+
+.PHONY: lint
+lint: $(B)/deps-wasm.stamp $(B)/deps-native.stamp $(B)/deps-test.stamp $(B)/npm.stamp $(LUA)/.stamp
+	@CC='$(CC)' EMCC='$(EMCC)' CFLAGS='$(STD) $(WARN) $(INCLUDES)' LUA_INCLUDE='$(LUA_INCLUDE)' \
+	  WASM_LUA='$(LUA)/src' scripts/lint.sh
+
+# Lays our C out as `make lint` wants it.
+.PHONY: format
+format: $(B)/deps-test.stamp
+	clang-format -i $(wildcard runtime/*.[ch] runtime/include/*.h bindings/*.[ch] spec/*/*.[ch])
+
+.PHONY: test
+test:
+	@MAKE='$(MAKE)' node scripts/test.mjs
+
+.PHONY: bench
+bench: wasm native $(B)/deps-test.stamp
+	@node spec/bench/run.mjs
+
+.PHONY: clean
+clean:
+	rm -rf $(B) node_modules

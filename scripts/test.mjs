@@ -1,0 +1,105 @@
+// Runs every test suite, one after the other, and adds them up: `make test`.
+//
+// A suite is a command whose output tells how many passed and failed: "N passed, N failed" on a
+// line of its own, or what node's test runner prints. One that fails without saying which test,
+// crashes, takes too long or runs no test counts as a failure more. The last line is the sum.
+import { spawn } from "node:child_process";
+import { readFileSync, readdirSync } from "node:fs";
+
+const make = process.env.MAKE || "make";
+// Two nodes besides the one that the specs run on.
+const WORKERS = "3";
+const busted = (link) => ["node", "worker-shell/cli.js", "test", "--workers", WORKERS, "--link", link, "spec/"];
+
+// Test files in JavaScript, wherever under spec/ they are: they import node's test runner.
+const jsTests = readdirSync("spec", { recursive: true })
+  .map((name) => `spec/${name}`)
+  .filter((path) => /\.m?js$/.test(path) && readFileSync(path, "utf8").includes('"node:test"'))
+  .sort();
+
+const suites = [
+  { name: "lint", run: [make, "-s", "lint"] },
+  { name: "C unit tests (ASan, UBSan)", run: [make, "-s", "unit"] },
+  {
+    name: "busted, native",
+    build: [make, "-s", "native"],
+    run: ["env", `MOONCAST_WORKERS=${WORKERS}`, "lua5.4", "spec/support/run_busted.lua", "spec"],
+  },
+  {
+    name: "busted, wasm, rings",
+    build: [make, "-s", "wasm"],
+    run: busted("ring"),
+  },
+  { name: "busted, wasm, ports", run: busted("port") },
+  { name: "JavaScript", run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
+];
+
+const TIME_LIMIT_MS = 15 * 60 * 1000;
+
+// Runs a command, shows its output as it comes; resolves to the output and whether it went well.
+function execute(command) {
+  return new Promise((resolve) => {
+    const env = { ...process.env, FORCE_COLOR: "0" };
+    delete env.MAKEFLAGS; // a make below is no part of the one above
+    const child = spawn(command[0], command.slice(1), {
+      stdio: ["ignore", "pipe", "pipe"],
+      env,
+      detached: true, // a group of its own, so that all of it can be ended
+    });
+    let output = "";
+    let problem = null;
+    for (const stream of ["stdout", "stderr"]) {
+      child[stream].setEncoding("utf8").on("data", (text) => {
+        output += text;
+        process[stream].write(text);
+      });
+    }
+    const limit = setTimeout(() => {
+      problem = `ended after ${TIME_LIMIT_MS / 60000} minutes`;
+      process.kill(-child.pid, "SIGKILL");
+    }, TIME_LIMIT_MS);
+    child.on("error", (error) => {
+      clearTimeout(limit);
+      resolve({ output, problem: error.message });
+    });
+    child.on("close", (code, signal) => {
+      clearTimeout(limit);
+      resolve({ output, problem: problem ?? (code === 0 ? null : `exit ${signal ?? code}`) });
+    });
+  });
+}
+
+function count(output) {
+  const own = [...output.matchAll(/^(\d+) passed, (\d+) failed$/gm)].at(-1);
+  if (own) return { passed: Number(own[1]), failed: Number(own[2]) };
+  const node = (word) => Number(output.match(new RegExp(`^\\S+ ${word} (\\d+)$`, "m"))?.[1] ?? 0);
+  return { passed: node("pass"), failed: node("fail") + node("cancelled") };
+}
+
+async function runSuite({ build, run }) {
+  const built = build ? await execute(build) : { problem: null };
+  if (built.problem) return { passed: 0, failed: 1, problem: `build: ${built.problem}` };
+  const { output, problem } = await execute(run);
+  const { passed, failed } = count(output);
+  if (failed === 0 && problem) return { passed, failed: 1, problem };
+  if (failed === 0 && passed === 0) return { passed, failed: 1, problem: "ran no test" };
+  return { passed, failed, problem: null };
+}
+
+const lines = [];
+const total = { passed: 0, failed: 0 };
+for (const suite of suites) {
+  console.log(`--- ${suite.name}`);
+  const start = performance.now();
+  const { passed, failed, problem } = await runSuite(suite);
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  total.passed += passed;
+  total.failed += failed;
+  lines.push(
+    `${failed ? "FAILED" : "ok    "} ${suite.name}: ${passed} of ${passed + failed} in ${seconds} s` +
+      (problem ? ` (${problem})` : ""),
+  );
+}
+console.log(`---\n${lines.join("\n")}`);
+process.exitCode = total.failed === 0 ? 0 : 1;
+console.log(`${total.passed} passed, ${total.failed} failed`);
