@@ -106,6 +106,37 @@ static int make_object(lua_State *L, int klass) {
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
+static void push_actor_ref(mc_lua *M, lua_State *L, const mc_actor *a) {
+  mc_address to;
+  mc_actor_address(a, &to);
+  mc__lua_push_ref(M, L, &to, a->type);
+}
+
+static int call_hook(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->on[lua_tointeger(L, 1)]);
+  push_actor_ref(M, L, lua_touserdata(L, 2));
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+/* Tells the hook of mc.on, if there is one. What it raises is logged: it cannot change anything. */
+static void tell(mc_lua *M, mc_lua_event event, mc_actor *a) {
+  lua_State *L = M->L;
+  bool encoding = M->encoding;
+  if (!M->on[event] || a->instance == 1 || !lua_checkstack(L, 8)) return;
+  M->encoding = true;
+  lua_pushcfunction(L, call_hook);
+  lua_pushinteger(L, event);
+  lua_pushlightuserdata(L, a);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    lua_pushfstring(L, "a hook of mc.on failed: %s", luaL_tolstring(L, -1, NULL));
+    mc__lua_log(M, MC_LOG_ERROR, lua_tostring(L, -1));
+    lua_pop(L, 3);
+  }
+  M->encoding = encoding;
+}
+
 static mc_actor *make_actor(lua_State *L, mc_lua *M, int klass) {
   mc_type *type = check_class(L, klass);
   int object = make_object(L, klass);
@@ -119,13 +150,13 @@ static mc_actor *make_actor(lua_State *L, mc_lua *M, int klass) {
   }
   a->object = object;
   a->klass = klass_ref;
+  tell(M, MC_ON_ASSIGN, a);
   return a;
 }
 
-static void push_actor_ref(mc_lua *M, lua_State *L, const mc_actor *a) {
-  mc_address to;
-  mc_actor_address(a, &to);
-  mc__lua_push_ref(M, L, &to, a->type);
+static void make_ready(mc_lua *M, mc_actor *a) {
+  tell(M, MC_ON_READY, a);
+  mc_actor_ready(M->node, a);
 }
 
 /* The actor is made or, when its init raised, never was. Ends the turn of its init. */
@@ -136,7 +167,7 @@ static void conclude(mc_lua *M, mc_lua_task *t, bool made) {
   t->turn = NULL;
   mc_turn_end(M->node, turn);
   if (made)
-    mc_actor_ready(M->node, a);
+    make_ready(M, a);
   else
     mc_actor_end(M->node, a);
 }
@@ -217,10 +248,10 @@ static int l_spawn(lua_State *L) {
   mc_type *type = check_class(L, 1);
   int nargs = lua_gettop(L) - 1;
   lua_pushliteral(L, "init");
-  if (lua_rawget(L, 1) == LUA_TNIL) {
+  if (lua_rawget(L, 1) == LUA_TNIL && !M->encoding) {
     mc_actor *a = make_actor(L, M, 1);
     push_actor_ref(M, L, a);
-    mc_actor_ready(M->node, a);
+    make_ready(M, a);
     return 1;
   }
   mc__lua_check_await(L, M, type->name);
@@ -264,9 +295,22 @@ static int l_load(lua_State *L) {
   return 1;
 }
 
+/* core.on(event, fn): fn(ref) runs at that moment of every actor's life: "assign" when it has its
+** address, "ready" when its init is done, "resign" when it is gone. It cannot await. */
+static int l_on(lua_State *L) {
+  static const char *const events[] = {"assign", "ready", "resign", NULL};
+  int *on = &mc__lua_of(L)->on[luaL_checkoption(L, 1, NULL, events)];
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  luaL_unref(L, LUA_REGISTRYINDEX, *on ? *on : LUA_NOREF);
+  *on = luaL_ref(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
 /* vtable */
 void mc__lua_resign(void *ud, mc_actor *a) {
   mc_lua *M = ud;
+  tell(M, MC_ON_RESIGN, a);
   luaL_unref(M->L, LUA_REGISTRYINDEX, a->object);
   luaL_unref(M->L, LUA_REGISTRYINDEX, a->klass);
 }
@@ -276,7 +320,7 @@ void mc__lua_open_actor(lua_State *L, mc_lua *M) {
   static const luaL_Reg functions[] = {{"define", l_define}, {"class", l_class},
                                        {"class_name", l_class_name}, {"spawn", l_spawn},
                                        {"first", l_first}, {"self", l_self},
-                                       {"load", l_load},
+                                       {"load", l_load}, {"on", l_on},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "embedded.h"
@@ -23,6 +24,21 @@ mc_lua *mc__lua_of(lua_State *L) {
   lua_pop(L, 1);
   *(mc_lua **)lua_getextraspace(L) = M;
   return M;
+}
+
+void *mc__lua_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
+  mc__lua_memory *m = ud;
+  size_t had = ptr ? osize : 0; /* without a block osize is a kind of object */
+  if (nsize > had && m->max && m->used - had + nsize > m->max) return NULL;
+  void *block = NULL;
+  if (nsize) {
+    block = realloc(ptr, nsize);
+    if (!block) return NULL;
+  } else {
+    free(ptr);
+  }
+  m->used += nsize - had;
+  return block;
 }
 
 void mc__lua_push_core(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &CORE); }

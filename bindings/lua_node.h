@@ -6,6 +6,7 @@
 #include <lua.h>
 
 #include "mooncast.h"
+#include "mooncast_lua.h"
 
 typedef struct mc_lua mc_lua;
 
@@ -17,6 +18,7 @@ typedef struct mc_lua_task {
   mc_timer timer; /* of a sleep */
   struct mc_lua_task *next;    /* free ones; those who await the same task */
   struct mc_lua_task *joiners; /* who awaits this one */
+  struct mc_lua_task *joined;  /* the one that this awaited last */
   mc_turn *turn;               /* of the handler that it runs, or NULL */
   mc_actor *making;            /* runs the init of this actor */
   struct mc_lua_handle *handle;
@@ -50,6 +52,9 @@ typedef struct mc_lua_ref {
 
 enum { MC_PASSABLE = 4 };
 
+/* The moments of an actor's life that mc.on tells of. */
+typedef enum mc_lua_event { MC_ON_ASSIGN, MC_ON_READY, MC_ON_RESIGN, MC_ON_COUNT } mc_lua_event;
+
 struct mc_lua {
   mc_node *node;
   lua_State *L; /* the main thread */
@@ -58,11 +63,12 @@ struct mc_lua {
   mc_lua_task root;
   mc_turn *starting; /* set while its arguments are decoded: see mc__lua_recover */
   int depth;         /* direct calls nested in one another */
-  bool encoding;     /* a user's encode function runs */
+  bool encoding;     /* a user's encode function or hook runs: it cannot await */
   uint64_t tasks;    /* alive */
   lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
   /* registry references */
   int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, parked_set, explain;
+  int on[MC_ON_COUNT]; /* the functions of mc.on, 0 when there is none */
   /* Lets the world go on while code outside the scheduler awaits; false: nothing ever will. */
   bool (*pump)(mc_lua *M);
   void *pump_ud;
@@ -70,9 +76,14 @@ struct mc_lua {
   void *host_ud;
 };
 
-enum { MC_LOG_ERROR, MC_LOG_WARN, MC_LOG_INFO, MC_LOG_DEBUG };
+
+/* An allocator for lua_newstate that keeps to `max` bytes, unless that is 0. */
+typedef struct mc__lua_memory {
+  size_t used, max;
+} mc__lua_memory;
 
 /* lua_node.c */
+void *mc__lua_alloc(void *memory, void *ptr, size_t osize, size_t nsize);
 mc_lua *mc__lua_of(lua_State *L);
 /* Opens the binding in a state: the module tables are then in package.preload. NULL, and a message
 ** on the stack, when it cannot. host: alloc, now_ms, random, connect, send. */

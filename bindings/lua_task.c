@@ -83,8 +83,8 @@ static bool root_can_await(lua_State *L, mc_lua *M) {
 }
 
 void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what) {
-  bool can = M->current ? !M->current->blocked && lua_isyieldable(L)
-                        : M->pump && root_can_await(L, M);
+  bool can = !mc__lua_task_current(M)->blocked &&
+             (M->current ? lua_isyieldable(L) : M->pump && root_can_await(L, M));
   if (can && !M->encoding) return;
   mc__lua_raise(L, MC_E_CANNOT_AWAIT,
                 "%s cannot be awaited here, inside a C function that calls back (table.sort, "
@@ -92,17 +92,33 @@ void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what) {
                 "from a loop", what);
 }
 
+/* Takes the root out of the tasks that wait for another one. */
+static void leave(mc_lua_task *t) {
+  mc_lua_task **at = t->joined ? &t->joined->joiners : NULL;
+  while (at && *at && *at != t) at = &(*at)->next;
+  if (at && *at) *at = t->next;
+}
+
+/* The answer comes while the pump runs on top of this very stack: it settles onto a stack of the
+** root's own and is moved over. */
 static int await_root(lua_State *L, mc_lua *M, mc_lua_task *t, lua_KFunction k, lua_KContext ctx) {
+  bool at_once = t->settled;
+  if (!at_once) t->parked = t->co;
   while (!t->settled) {
     if (!M->pump(M)) {
       mc_wait_forget(M->node, &t->wait);
       mc_timer_clear(M->node, &t->timer);
+      leave(t);
       t->parked = NULL;
       return mc__lua_raise(L, MC_E_DEADLOCK, "nothing can ever end this wait: no node has anything "
                                              "left to do and no timer runs");
     }
   }
   t->parked = NULL;
+  if (!at_once) {
+    luaL_checkstack(L, t->nvalues, NULL);
+    lua_xmove(t->co, L, t->nvalues);
+  }
   return k(L, LUA_YIELD, ctx);
 }
 
@@ -290,6 +306,7 @@ static int l_await(lua_State *L) {
   while (*at) at = &(*at)->next;
   *at = self;
   self->next = NULL;
+  self->joined = h->task;
   h->observed = true;
   return mc__lua_await(L, M, await_k, 0);
 }
@@ -384,11 +401,12 @@ static int resume_k(lua_State *L, int status, lua_KContext wrap);
 static int resume_from(lua_State *L, mc_lua *M, int nargs, bool wrap) {
   lua_State *co = lua_tothread(L, 1);
   mc_lua_task *t = M->current;
-  bool blocks = t && !lua_isyieldable(L);
+  mc_lua_task *caller = mc__lua_task_current(M);
+  bool blocks = t ? !lua_isyieldable(L) : M->pump && !root_can_await(L, M);
   int nresults;
-  if (blocks) t->blocked++;
+  if (blocks) caller->blocked++;
   int status = lua_resume(co, L, nargs, &nresults);
-  if (blocks) t->blocked--;
+  if (blocks) caller->blocked--;
   if (status == LUA_YIELD && t && t->parked) {
     set_parked(L, M, 1, true);
     return lua_yieldk(L, 0, wrap, resume_k);
@@ -578,7 +596,8 @@ void mc__lua_open_task(lua_State *L, mc_lua *M) {
   M->parked_set = luaL_ref(L, LUA_REGISTRYINDEX);
   M->root.is_root = true;
   M->root.timeout_ms = -1;
-  M->root.co = L;
+  M->root.co = lua_newthread(L);
+  M->root.co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   note_passable(L, M);
   replace_coroutine(L);
 }

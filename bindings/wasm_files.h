@@ -1,6 +1,6 @@
-// What the wasm imports for files, besides WASI's calls: see worker-shell/files.js, which
-// gives it. Paths are bytes, relative to the current folder of the process. Results below
-// zero are errno values.
+// What the wasm's C library imports for files, time and numbers, besides WASI's calls; all
+// of it is in worker-shell/files.js. Paths are bytes, relative to the current folder of the
+// process. Results below zero are errno values.
 #ifndef MC_WASM_FILES_H
 #define MC_WASM_FILES_H
 
@@ -29,6 +29,8 @@ MC_IMPORT(mc_file_cwd) int mc_file_cwd(char *buffer, size_t capacity);
 // Seconds that local time is ahead of UTC at `when`, seconds since 1970; *dst is 1 in
 // summer time.
 MC_IMPORT(mc_timezone) int mc_timezone(double when, int *dst);
+// The decimal number that the text is, correctly rounded.
+MC_IMPORT(mc_parse_number) double mc_parse_number(const char *text, size_t len);
 MC_IMPORT(mc_random) void mc_random(void *buffer, size_t len);
 
 // The module "mooncast.files": attributes(path), list(path), cwd().

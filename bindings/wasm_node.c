@@ -159,6 +159,7 @@ EXPORT(mc_peer_down) void mc_peer_down(uint32_t peer) {
 
 EXPORT(mc_close) void mc_close(void) {
   lua_State *L = node->L;
+  mc_node_close(node->node);
   lua_close(L);
   fflush(NULL);
 }

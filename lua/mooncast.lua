@@ -104,6 +104,11 @@ end
 
 mc.is_local = core.is_local
 
+--- Calls fn(ref) at a moment in the life of every actor of this node, from now on: "assign" when it has
+-- its address, "ready" when its init has returned, "resign" when it is gone, whether it was stopped,
+-- its init failed or the node ends. In this order, each once. fn cannot await: mc.async(...) can.
+mc.on = node.on
+
 --- Referring --------------------------------------------------------------------------------------
 
 --- The address of an actor, "node/instance/secret": who has it can call the actor.
@@ -130,8 +135,8 @@ mc.cast = core.cast
 -- @tparam table options timeout: seconds that each call waits at most
 function mc.with(options, fn, ...)
   local before = core.timeout(options.timeout)
-  local restore <close> = setmetatable({}, { __close = function() core.timeout(before) end })
-  return fn(...), restore
+  local _ <close> = setmetatable({}, { __close = function() core.timeout(before) end })
+  return fn(...)
 end
 
 --- Tasks ------------------------------------------------------------------------------------------
@@ -160,30 +165,22 @@ function mc.node() return self_name end
 --- The names of the nodes of this host, in the order in which they started.
 function mc.nodes() return table.move(node.order, 1, #node.order, 1, {}) end
 
-local started = 0
-
-local function start_native()
-  started = started + 1
-  local name = self_name .. "." .. started
-  core.native.start_node(name)
-  return name
-end
-
---- Starts another node; returns its name. It ends with the node that started it.
+--- Starts another node; returns its name. It takes the actors that are spawned on it by name, and
+-- ends with the last of them, or with the node that started it.
+-- @usage local counter = mc.spawn({ Counter, on = mc.start_node() })
 function mc.start_node()
-  if core.native then return start_native() end
-  return (core.call(node.config.host, "start_node", self_name))
+  return (core.call(node.host(), "start_node", self_name))
 end
 
 --- Ends a node and all of its actors. True if there was one.
 function mc.stop_node(name)
-  if core.native then return core.native.stop_node(name) end
-  return core.call(node.config.host, "stop_node", name)
+  return core.call(node.host(), "stop_node", name)
 end
 
---- The reference of a JavaScript actor that the host exposed under this name, or nil.
+--- The reference of an actor that the host exposed under this name, written in JavaScript or C; or
+-- nil and why.
 function mc.lookup(name)
-  local ref = not core.native and core.call(node.config.host, "lookup", name) or nil
+  local ref = core.call(node.host(), "lookup", name)
   if ref then return ref end
   return nil, "nothing is exposed as " .. tostring(name)
 end
@@ -217,16 +214,13 @@ function mc.serve_forever()
   while true do core.sleep(3600) end
 end
 
--- Under stock lua there is no command line of ours: mc.main starts the nodes, has them run the file
--- and runs main to its end.
+-- Under stock lua there is no command line of ours: mc.main has the other nodes run the file and runs
+-- main to its end.
 local function run_native(fn, source)
-  for i = 2, math.tointeger(os.getenv "MOONCAST_WORKERS" or 2) or 2 do core.native.start_node("w" .. i) end
-  for _, name in ipairs(mc.nodes()) do
-    if name ~= self_name and source:sub(1, 1) == "@" then
-      core.call(node.siblings[name].ref, "run", source:sub(2), nil, table.unpack(arg or {}))
-    end
-  end
+  local before = core.timeout(math.huge)
+  if source:sub(1, 1) == "@" then node.run_main(nil, source:sub(2), nil, table.unpack(arg or {})) end
   core.async(fn, table.unpack(arg or {})):await()
+  core.timeout(before)
 end
 
 --- The program: runs once, on the first node, after every other node has run the file too. The last

@@ -25,7 +25,9 @@ local received = {}
 
 --- A trusted node is there; told by the host.
 function node.peer_up(name, incarnation, secret)
-  if node.siblings[name] then node.peer_down(name, node.siblings[name].incarnation) end
+  local known = node.siblings[name]
+  if known and known.incarnation == incarnation then return end
+  if known then node.peer_down(name, known.incarnation) end
   node.siblings[name] = {
     name = name,
     incarnation = incarnation,
@@ -49,6 +51,9 @@ function node.peer_down(name, incarnation)
   core.peer_down(name, incarnation)
 end
 
+-- Nodes that mc.start_node made have a dot in their names.
+local function is_child(name) return name:find(".", 1, true) ~= nil end
+
 --- The node for the next actor: the one with the fewest, in turn where they are equal.
 function node.least_loaded()
   local order, best, least = node.order, self_name, math.huge
@@ -56,12 +61,43 @@ function node.least_loaded()
   for i = 1, #order do
     local name = order[(node.turn + i - 1) % #order + 1]
     local load = name == self_name and core.load() - 1 or node.siblings[name].load
-    if load < least then
+    if load < least and not is_child(name) then
       best, least = name, load
     end
   end
   return best
 end
+
+--- Life -------------------------------------------------------------------------------------------
+
+local hooks = {}
+
+--- See mc.on.
+function node.on(event, fn)
+  if type(fn) ~= "function" then error("mc.on wants a function", 2) end
+  if not hooks[event] then
+    local list = {}
+    core.on(event, function(ref)
+      for _, hook in ipairs(list) do hook(ref) end
+    end)
+    hooks[event] = list
+  end
+  table.insert(hooks[event], fn)
+end
+
+local spawning = 0
+
+-- A node that mc.start_node made ends with its last actor. What that one answered goes first: the
+-- request goes out at the end of the same step, over the host.
+local function end_with_last()
+  if spawning > 0 or core.load() > 1 then return end
+  core.async(function()
+    if spawning > 0 or core.load() > 1 then return end
+    core.cast(node.host(), "stop_node", self_name)
+  end)
+end
+
+if is_child(self_name) then node.on("resign", end_with_last) end
 
 --- Definitions ------------------------------------------------------------------------------------
 
@@ -230,8 +266,22 @@ function node.spawn(where, class, ...)
 end
 
 function Node:spawn(name, hash, module, from_file, from, ...)
+  spawning = spawning + 1
+  local _ <close> = setmetatable({}, { __close = function()
+    spawning = spawning - 1
+    if is_child(self_name) then end_with_last() end
+  end })
   local ref = core.spawn(find_class(name, hash, module, from_file, from), ...)
   return ref, core.load() - 1
+end
+
+--- Spawns by the name of a type that the program defined here, for the host.
+function Node:spawn_type(name, where, ...)
+  local class = core.class(name)
+  if not node.infos[class] then
+    core.error("bad_arguments", ("node %s knows no actor type %s: the program must define it"):format(self_name, name))
+  end
+  return (node.spawn(where or node.least_loaded(), class, ...))
 end
 
 function Node:definition(name, hash)
@@ -269,6 +319,67 @@ end
 function Node:main(...)
   node.program.main(...)
   io.stdout:flush()
+end
+
+--- Runs a program to its end, as the host of a command line does: for hosts in C. True, or false
+-- and what went wrong, with its traceback.
+function node.run_program(path, source, ...)
+  local own = node.siblings[self_name].ref
+  core.timeout(math.huge)
+  local ok, result = pcall(core.call, own, "run", path, source, ...)
+  if ok and result == "main" then ok, result = pcall(node.run_main, own, path, source, ...) end
+  if ok then return true end
+  return false, tostring(result) .. "\n" .. (core.traceback() or "")
+end
+
+--- Has every other node run the file and then runs main, if that is a reference to this node's own
+-- actor.
+function node.run_main(own, path, source, ...)
+  local running = {}
+  for name, sibling in pairs(node.siblings) do
+    if name ~= self_name then running[#running + 1] = core.async(core.call, sibling.ref, "run", path, source, ...) end
+  end
+  for _, task in ipairs(running) do task:await() end
+  if own then core.call(own, "main", ...) end
+end
+
+--- The actor that starts nodes: the host's or, in a native process, that of its first node.
+function node.host()
+  return node.config.host or node.siblings.w1.ref
+end
+
+local children, exposed = {}, {}
+
+--- Native hosts: starts another node, named after the one that asks.
+function Node:start_node(parent)
+  if not core.native then core.error("not_permitted", "node w1 starts nodes") end
+  children[parent] = (children[parent] or 0) + 1
+  local name = parent .. "." .. children[parent]
+  node.peer_up(name, core.native.start_node(name))
+  return name
+end
+
+--- Native hosts: ends a node and those that it started.
+function Node:stop_node(name)
+  for _, other in ipairs(table.move(node.order, 1, #node.order, 1, {})) do
+    local child = node.siblings[other]
+    if other:sub(1, #name + 1) == name .. "." and core.native.stop_node(other) then
+      node.peer_down(other, child.incarnation)
+    end
+  end
+  local known = node.siblings[name]
+  local stopped = core.native.stop_node(name)
+  if stopped and known then node.peer_down(name, known.incarnation) end
+  return stopped
+end
+
+--- Native hosts: the actor that was exposed under this name.
+function Node:lookup(name) return exposed[name] end
+
+--- Makes an actor with these methods and exposes it.
+function node.expose(name, methods)
+  if exposed[name] then error("something is exposed as " .. name .. " already", 0) end
+  exposed[name] = core.spawn(core.define(name, methods, false))
 end
 
 --- One entry of the REPL.

@@ -49,6 +49,7 @@ mc_node *mc_node_new(const mc_config *config) {
 }
 
 void mc_node_free(mc_node *n) {
+  mc_node_close(n);
   mc__pending_fini(n);
   mc__credit_fini(n);
   mc__registry_fini(n);

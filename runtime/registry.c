@@ -226,11 +226,12 @@ void mc_actor_end(mc_node *n, mc_actor *a) {
   mc__alloc(n, a, sizeof *a, 0);
 }
 
-void mc__registry_fini(mc_node *n) {
+void mc_node_close(mc_node *n) {
   for (uint32_t i = 0; i < n->actor_count; i++) {
     mc_actor *a = n->actors[i].actor;
     mc_message *m;
     if (!a) continue;
+    slot_release(n, a); /* nobody finds it any more */
     while ((m = mc__mailbox_pop(a))) mc__message_free(n, m);
     for (mc_turn *t = a->turns, *next; t; t = next) {
       next = t->next;
@@ -244,6 +245,10 @@ void mc__registry_fini(mc_node *n) {
     n->language.resign(n->language.ud, a);
     mc__alloc(n, a, sizeof *a, 0);
   }
+}
+
+void mc__registry_fini(mc_node *n) {
+  mc_node_close(n);
   if (n->actors) mc__alloc(n, n->actors, n->actor_cap * sizeof *n->actors, 0);
   for (size_t i = 0; i < n->type_cap; i++)
     if (n->types[i]) mc__alloc(n, n->types[i], sizeof(mc_type) + n->types[i]->len + 1, 0);

@@ -375,7 +375,9 @@ typedef struct mc_stats {
 
 /* NULL when there is no memory or the name is not usable. */
 mc_node *mc_node_new(const mc_config *config);
-/* Resigns every actor and frees all. Pending waits are dropped, not settled. */
+/* Every actor resigns, as far as none did before; only mc_node_free may follow. */
+void mc_node_close(mc_node *n);
+/* Closes the node and frees all. Pending waits are dropped, not settled. */
 void mc_node_free(mc_node *n);
 /* Bytes from a peer, cut anywhere. False: the link is malformed, drop it. */
 bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len);

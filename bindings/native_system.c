@@ -1,0 +1,639 @@
+/*
+** Lua nodes in one process: node w1 on the caller's thread, each other one on a thread of its own or
+** on w1's. A link is the target's inbox, a queue of events behind a lock: batches of bytes, and that
+** nodes came and went. Every send copies the batch once.
+**
+** Locks: system->lock guards the list of nodes and is taken before any inbox. A sender holds one
+** inbox at a time. To see whether anything can ever happen again w1 holds them all.
+** Order: what a node pushed before it ended stands in an inbox before the news of its end.
+** A node's record is kept until the system is freed, so that a late sender finds it closed.
+*/
+#include "native_system.h"
+
+#include <lualib.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform.h"
+
+typedef enum event_kind { EVENT_DATA, EVENT_UP, EVENT_DOWN } event_kind;
+
+typedef struct event {
+  struct event *next;
+  event_kind kind;
+  struct native_node *about; /* who sent, came or went */
+  size_t len;
+  uint8_t bytes[];
+} event;
+
+typedef enum node_state { STARTING, RUNNING, FAILED, ENDED } node_state;
+
+typedef struct native_node {
+  struct native_node *next;
+  mc_system *system;
+  mc_lua *M;
+  mc_thread *thread;
+  mc__lua_memory memory;
+  struct native_node **targets; /* by peer; only its own thread looks */
+  uint32_t target_count;
+  uint64_t incarnation;
+  uint8_t secret[MC_SECRET_SIZE];
+  char name[MC_MAX_NAME + 1];
+  char why[512]; /* of a start that failed */
+  mc_lock *inbox; /* guards what follows */
+  event *first, **last;
+  node_state state;
+  bool asleep, stop; /* asleep: until an event, no timer */
+} native_node;
+
+struct mc_system {
+  mc_system_config config;
+  mc_lock *lock;
+  native_node *nodes; /* alive, w1 first */
+  native_node *ended;
+  char *paths[2]; /* package.path and package.cpath of w1 */
+  bool owns_state;
+};
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static bool push(native_node *to, event_kind kind, native_node *about, const void *bytes, size_t len) {
+  event *e = malloc(sizeof *e + len);
+  if (!e) return false;
+  *e = (event){.kind = kind, .about = about, .len = len};
+  if (len) memcpy(e->bytes, bytes, len);
+  mc_lock_enter(to->inbox);
+  bool open = to->state != ENDED;
+  if (open) {
+    *to->last = e;
+    to->last = &e->next;
+    mc_lock_notify(to->inbox);
+  }
+  mc_lock_leave(to->inbox);
+  if (!open) free(e);
+  return open;
+}
+
+static event *take(native_node *n) {
+  mc_lock_enter(n->inbox);
+  event *list = n->first;
+  n->first = NULL;
+  n->last = &n->first;
+  mc_lock_leave(n->inbox);
+  return list;
+}
+
+static void drop(event *list) {
+  while (list) {
+    event *next = list->next;
+    free(list);
+    list = next;
+  }
+}
+
+/* node.lua's function peer_up or peer_down, in the state of n */
+static void tell(native_node *n, const char *function, const native_node *about) {
+  lua_State *L = n->M->L;
+  int top = lua_gettop(L);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "mooncast.node");
+  lua_getfield(L, -1, function);
+  lua_pushstring(L, about->name);
+  lua_pushinteger(L, (lua_Integer)about->incarnation);
+  lua_pushlstring(L, (const char *)about->secret, MC_SECRET_SIZE);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK)
+    mc__lua_log(n->M, MC_LOG_ERROR, luaL_tolstring(L, -1, NULL));
+  lua_settop(L, top);
+}
+
+static void handle(native_node *n, const event *e) {
+  if (e->kind == EVENT_DATA) {
+    uint32_t peer =
+        mc_peer_named(n->M->node, e->about->name, strlen(e->about->name), e->about->incarnation);
+    if (peer != UINT32_MAX) mc__lua_deliver(n->M, peer, e->bytes, e->len);
+  } else {
+    tell(n, e->kind == EVENT_UP ? "peer_up" : "peer_down", e->about);
+  }
+}
+
+/* What arrived, then what is ready; returns when it next wants to run. */
+static double turn(native_node *n, double budget_ms) {
+  event *list = take(n);
+  while (list) {
+    event *next = list->next;
+    handle(n, list);
+    free(list);
+    list = next;
+  }
+  return mc__lua_step(n->M, budget_ms);
+}
+
+/* ---- what the core asks of its host ---------------------------------------------------------- */
+
+static void *host_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
+  (void)ud, (void)osize;
+  if (nsize) return realloc(ptr, nsize);
+  free(ptr);
+  return NULL;
+}
+
+static double host_now(void *ud) {
+  (void)ud;
+  return mc_platform_now_ms();
+}
+
+static void host_random(void *ud, void *out, size_t len) {
+  (void)ud;
+  mc_platform_random(out, len);
+}
+
+static native_node *find(mc_system *s, const char *name, uint64_t incarnation) {
+  native_node *n = s->nodes;
+  while (n && (n->incarnation != incarnation || strcmp(n->name, name) != 0)) n = n->next;
+  return n;
+}
+
+static void host_connect(void *ud, uint32_t peer, const char *name, size_t len, uint64_t incarnation) {
+  native_node *n = ud;
+  (void)len;
+  if (peer >= n->target_count) {
+    uint32_t count = peer + 16;
+    native_node **targets = realloc(n->targets, count * sizeof *targets);
+    if (!targets) return; /* the sends to it fail as to a dead node */
+    memset(targets + n->target_count, 0, (count - n->target_count) * sizeof *targets);
+    n->targets = targets;
+    n->target_count = count;
+  }
+  mc_lock_enter(n->system->lock);
+  n->targets[peer] = find(n->system, name, incarnation);
+  mc_lock_leave(n->system->lock);
+}
+
+static size_t host_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len) {
+  native_node *n = ud;
+  native_node *to = peer < n->target_count ? n->targets[peer] : NULL;
+  if (!to)
+    mc_node_peer_down(n->M->node, peer, MC_E_UNKNOWN_NODE);
+  else if (!push(to, EVENT_DATA, n, bytes, len))
+    mc_node_peer_down(n->M->node, peer, MC_E_NODE_DOWN);
+  return len;
+}
+
+static void log_line(mc_lua *M, int level, const char *text, size_t len) {
+  static const char *const levels[] = {"error", "warning", "info", "debug"};
+  native_node *n = M->host_ud;
+  const mc_system_config *config = &n->system->config;
+  if (config->log)
+    config->log(config->ud, n->name, (mc_log_level)level, text, len);
+  else
+    fprintf(stderr, "%s: %s: %.*s\n", n->name, levels[level & 3], (int)len, text);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static void wait_inbox(native_node *n, double ms) {
+  mc_lock_enter(n->inbox);
+  if (!n->first && !n->stop && ms > 0) {
+    n->asleep = isinf(ms);
+    mc_lock_wait(n->inbox, ms);
+    n->asleep = false;
+  }
+  mc_lock_leave(n->inbox);
+}
+
+/* No node has anything to do, to read or to wait for. Called for w1, which has not either. */
+static bool all_still(mc_system *s) {
+  bool still = true;
+  mc_lock_enter(s->lock);
+  for (native_node *n = s->nodes; n; n = n->next) mc_lock_enter(n->inbox);
+  for (native_node *n = s->nodes; n; n = n->next)
+    still = still && !n->first && (n->asleep || !n->thread) && n->state == RUNNING;
+  for (native_node *n = s->nodes; n; n = n->next) mc_lock_leave(n->inbox);
+  mc_lock_leave(s->lock);
+  return still;
+}
+
+double mc_system_step(mc_system *s, double budget_ms) {
+  double wake = INFINITY;
+  for (native_node *n = s->nodes, *next; n; n = next) {
+    double own = n->thread ? INFINITY : turn(n, budget_ms);
+    if (own < wake) wake = own;
+    mc_lock_enter(s->lock); /* others may end nodes */
+    next = n->next;
+    mc_lock_leave(s->lock);
+  }
+  for (native_node *n = s->nodes; n && !s->config.threads; n = n->next)
+    if (n->first) return 0;
+  return s->nodes->first ? 0 : wake;
+}
+
+void mc_system_wait(mc_system *s, double ms) { wait_inbox(s->nodes, ms); }
+
+/* How code of w1 outside of tasks awaits. */
+static bool pump(mc_lua *M) {
+  enum { LOOK_AGAIN_MS = 100 };
+  mc_system *s = ((native_node *)M->host_ud)->system;
+  double wake = mc_system_step(s, 4);
+  if (M->root.settled || wake == 0) return true;
+  if (isinf(wake) && all_still(s)) return false;
+  fflush(stdout);
+  mc_system_wait(s, wake < LOOK_AGAIN_MS ? wake : LOOK_AGAIN_MS);
+  return true;
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+/* In protected mode: the library, told about its node. Takes: light userdata native_node. */
+static int open_library(lua_State *L) {
+  native_node *n = lua_touserdata(L, 1);
+  mc__lua_push_core(L);
+  lua_createtable(L, 0, 2);
+  lua_pushlstring(L, (const char *)n->secret, MC_SECRET_SIZE);
+  lua_setfield(L, -2, "secret");
+  lua_pushliteral(L, "memory");
+  lua_setfield(L, -2, "link");
+  lua_setfield(L, -2, "config");
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "mooncast.node");
+  lua_call(L, 1, 1);
+  if (n->system->config.open) {
+    lua_pushcfunction(L, n->system->config.open);
+    lua_call(L, 0, 0);
+  }
+  return 0;
+}
+
+static bool open_node(native_node *n, lua_State *L) {
+  mc_host host = {n, host_alloc, host_now, host_random, host_connect, host_send};
+  const mc_system_config *config = &n->system->config;
+  n->M = mc__lua_open(L, &host, n->name, strlen(n->name), n->incarnation, config->call_timeout_ms);
+  bool ok = n->M != NULL;
+  if (ok) {
+    n->M->log = log_line;
+    n->M->host_ud = n;
+    lua_pushcfunction(L, open_library);
+    lua_pushlightuserdata(L, n);
+    ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+  }
+  if (!ok) {
+    snprintf(n->why, sizeof n->why, "cannot start node %s: %s", n->name, luaL_tolstring(L, -1, NULL));
+    if (n->M) mc__lua_close(n->M);
+    n->M = NULL;
+  }
+  return ok;
+}
+
+/* The paths of w1, where the program finds its modules. */
+static void copy_paths(const native_node *n, lua_State *to) {
+  static const char *const fields[] = {"path", "cpath"};
+  for (int i = 0; i < 2; i++) {
+    lua_getglobal(to, "package");
+    lua_pushstring(to, n->system->paths[i]);
+    lua_setfield(to, -2, fields[i]);
+    lua_pop(to, 1);
+  }
+}
+
+static bool open_new(native_node *n) {
+  n->memory.max = n->system->config.max_memory;
+  lua_State *L = lua_newstate(mc__lua_alloc, &n->memory);
+  if (!L) {
+    snprintf(n->why, sizeof n->why, "cannot start node %s: no memory", n->name);
+    return false;
+  }
+  lua_setwarnf(L, NULL, NULL);
+  luaL_openlibs(L);
+  if (n->system->paths[0]) copy_paths(n, L);
+  if (open_node(n, L)) return true;
+  lua_close(L);
+  return false;
+}
+
+static void announce(mc_system *s, event_kind kind, native_node *about) {
+  for (native_node *n = s->nodes; n; n = n->next)
+    if (n != about) push(n, kind, about, NULL, 0);
+}
+
+/* Takes a node out of the list; the others hear of it after all that it sent. */
+static void delist(mc_system *s, native_node *n) {
+  mc_lock_enter(s->lock);
+  native_node **at = &s->nodes;
+  while (*at && *at != n) at = &(*at)->next;
+  if (*at) {
+    *at = n->next;
+    n->next = s->ended;
+    s->ended = n;
+    announce(s, EVENT_DOWN, n);
+  }
+  mc_lock_leave(s->lock);
+}
+
+/* No more events, and those that are there are dropped. */
+static void shut(native_node *n, node_state state) {
+  mc_lock_enter(n->inbox);
+  n->state = state;
+  event *rest = n->first;
+  n->first = NULL;
+  n->last = &n->first;
+  mc_lock_notify(n->inbox);
+  mc_lock_leave(n->inbox);
+  drop(rest);
+}
+
+static void close_node(native_node *n, bool close_state) {
+  lua_State *L = n->M->L;
+  mc__lua_close(n->M);
+  n->M = NULL;
+  if (close_state) lua_close(L);
+}
+
+static bool stopping(native_node *n) {
+  mc_lock_enter(n->inbox);
+  bool stop = n->stop;
+  mc_lock_leave(n->inbox);
+  return stop;
+}
+
+static void run_node(void *ud) {
+  native_node *n = ud;
+  if (!open_new(n)) {
+    shut(n, FAILED);
+    return;
+  }
+  mc_lock_enter(n->inbox);
+  n->state = RUNNING;
+  mc_lock_notify(n->inbox);
+  mc_lock_leave(n->inbox);
+  while (!stopping(n)) wait_inbox(n, turn(n, 4));
+  delist(n->system, n);
+  close_node(n, true);
+  shut(n, ENDED);
+}
+
+static native_node *node_new(mc_system *s, const char *name) {
+  native_node *n = calloc(1, sizeof *n);
+  if (!n) return NULL;
+  n->inbox = mc_lock_new();
+  if (!n->inbox) return free(n), NULL;
+  n->system = s;
+  n->last = &n->first;
+  snprintf(n->name, sizeof n->name, "%s", name);
+  mc_platform_random(&n->incarnation, sizeof n->incarnation);
+  n->incarnation &= MC_MAX_ID;
+  mc_platform_random(n->secret, sizeof n->secret);
+  return n;
+}
+
+static void node_free(native_node *n) {
+  drop(n->first);
+  mc_lock_free(n->inbox);
+  free(n->targets);
+  free(n);
+}
+
+/* Opens the node's state, here or on a thread of its own, and waits until that is done. */
+static bool launch(native_node *n) {
+  if (!n->system->config.threads) {
+    n->state = open_new(n) ? RUNNING : FAILED;
+    return n->state == RUNNING;
+  }
+  n->thread = mc_thread_start(run_node, n);
+  if (!n->thread) {
+    snprintf(n->why, sizeof n->why, "cannot start node %s: no thread", n->name);
+    return false;
+  }
+  mc_lock_enter(n->inbox);
+  while (n->state == STARTING) mc_lock_wait(n->inbox, INFINITY);
+  bool ok = n->state == RUNNING;
+  mc_lock_leave(n->inbox);
+  return ok;
+}
+
+/* Puts a node that runs into the list and makes it and the others known to each other. */
+static void enlist(mc_system *s, native_node *n) {
+  mc_lock_enter(s->lock);
+  native_node **at = &s->nodes;
+  while (*at) at = &(*at)->next;
+  *at = n;
+  for (native_node *o = s->nodes; o; o = o->next) {
+    push(n, EVENT_UP, o, NULL, 0);
+    if (o != n) push(o, EVENT_UP, n, NULL, 0);
+  }
+  mc_lock_leave(s->lock);
+}
+
+static native_node *start_node(mc_system *s, const char *name, char *why, size_t why_size) {
+  native_node *n = node_new(s, name);
+  if (!n) return snprintf(why, why_size, "cannot start node %s: no memory", name), NULL;
+  if (launch(n)) return enlist(s, n), n;
+  snprintf(why, why_size, "%s", n->why);
+  if (n->thread) mc_thread_join(n->thread);
+  node_free(n);
+  return NULL;
+}
+
+/* ---- what Lua asks of the host: core.native, on w1 ------------------------------------------- */
+
+static mc_system *system_of(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+
+/* native.start_node(name) -> incarnation, secret */
+static int l_start_node(lua_State *L) {
+  char why[512];
+  native_node *n = start_node(system_of(L), luaL_checkstring(L, 1), why, sizeof why);
+  if (!n) return luaL_error(L, "%s", why);
+  lua_pushinteger(L, (lua_Integer)n->incarnation);
+  lua_pushlstring(L, (const char *)n->secret, MC_SECRET_SIZE);
+  return 2;
+}
+
+/* Its thread ends it at its next turn; to the others it is gone at once. */
+static void end_node(mc_system *s, native_node *n) {
+  delist(s, n);
+  if (!n->thread) {
+    close_node(n, true);
+    shut(n, ENDED);
+    return;
+  }
+  mc_lock_enter(n->inbox);
+  n->stop = true;
+  mc_lock_notify(n->inbox);
+  mc_lock_leave(n->inbox);
+}
+
+/* native.stop_node(name) -> true if there was one; w1 itself cannot be ended */
+static int l_stop_node(lua_State *L) {
+  mc_system *s = system_of(L);
+  const char *name = luaL_checkstring(L, 1);
+  mc_lock_enter(s->lock);
+  native_node *n = s->nodes->next;
+  while (n && strcmp(n->name, name) != 0) n = n->next;
+  mc_lock_leave(s->lock);
+  if (n) end_node(s, n);
+  lua_pushboolean(L, n != NULL);
+  return 1;
+}
+
+static void push_native(lua_State *L, mc_system *s) {
+  static const luaL_Reg functions[] = {
+      {"start_node", l_start_node}, {"stop_node", l_stop_node}, {NULL, NULL}};
+  lua_newtable(L);
+  lua_pushlightuserdata(L, s);
+  luaL_setfuncs(L, functions, 1);
+}
+
+/* ---- the system ------------------------------------------------------------------------------ */
+
+void mc_system_config_init(mc_system_config *config) {
+  *config = (mc_system_config){.threads = true, .call_timeout_ms = 30000};
+}
+
+static char *copy_text(const char *s) {
+  size_t size = strlen(s) + 1;
+  char *copy = malloc(size);
+  return copy ? memcpy(copy, s, size) : NULL;
+}
+
+static void note_paths(mc_system *s, lua_State *L) {
+  lua_getglobal(L, "package");
+  lua_getfield(L, -1, "path");
+  lua_getfield(L, -2, "cpath");
+  s->paths[0] = copy_text(lua_tostring(L, -2));
+  s->paths[1] = copy_text(lua_tostring(L, -1));
+  lua_pop(L, 3);
+}
+
+/* Node w1, in the caller's state or one of its own. */
+static bool start_first(mc_system *s, char *why, size_t why_size) {
+  native_node *n = node_new(s, "w1");
+  if (!n) return snprintf(why, why_size, "no memory"), false;
+  lua_State *L = s->config.state;
+  s->owns_state = !L;
+  if (L ? !open_node(n, L) : !open_new(n)) {
+    snprintf(why, why_size, "%s", n->why);
+    node_free(n);
+    return false;
+  }
+  L = n->M->L;
+  note_paths(s, L);
+  n->state = RUNNING;
+  n->M->pump = pump;
+  enlist(s, n);
+  mc__lua_push_core(L);
+  push_native(L, s);
+  lua_setfield(L, -2, "native");
+  lua_pop(L, 1);
+  return true;
+}
+
+mc_system *mc_system_new(const mc_system_config *config, char *why, size_t why_size) {
+  mc_system *s = calloc(1, sizeof *s);
+  if (s) s->lock = mc_lock_new();
+  if (!s || !s->lock) {
+    free(s);
+    return snprintf(why, why_size, "no memory"), NULL;
+  }
+  s->config = *config;
+  int workers = config->workers > 0 ? config->workers : mc_platform_cores();
+  bool ok = start_first(s, why, why_size);
+  for (int i = 2; ok && i <= workers; i++) {
+    char name[16];
+    snprintf(name, sizeof name, "w%d", i);
+    ok = start_node(s, name, why, why_size) != NULL;
+  }
+  if (ok) return mc_system_step(s, 0), s; /* w1 hears of the others */
+  mc_system_free(s);
+  return NULL;
+}
+
+void mc_system_free(mc_system *s) {
+  native_node *first = s->nodes;
+  while (first && first->next) end_node(s, first->next);
+  for (native_node *n = s->ended, *next; n; n = next) {
+    next = n->next;
+    if (n->thread) mc_thread_join(n->thread);
+  }
+  if (first) {
+    close_node(first, s->owns_state);
+    node_free(first);
+  }
+  for (native_node *n = s->ended, *next; n; n = next) {
+    next = n->next;
+    node_free(n);
+  }
+  free(s->paths[0]);
+  free(s->paths[1]);
+  mc_lock_free(s->lock);
+  free(s);
+}
+
+lua_State *mc_system_state(mc_system *s) { return s->nodes->M->L; }
+
+/* Calls a function of node.lua with nargs values on top; false and why when it raises. */
+static bool call_library(mc_system *s, int nargs, char *why, size_t why_size) {
+  lua_State *L = mc_system_state(s);
+  if (lua_pcall(L, nargs, 2, 0) == LUA_OK && lua_toboolean(L, -2)) return lua_pop(L, 2), true;
+  snprintf(why, why_size, "%s", luaL_tolstring(L, -1, NULL));
+  lua_settop(L, -2);
+  return false;
+}
+
+static bool push_library(lua_State *L, const char *function) {
+  if (!lua_checkstack(L, 8)) return false;
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "mooncast.node");
+  lua_getfield(L, -1, function);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  return true;
+}
+
+bool mc_system_run(mc_system *s, const char *path, int argc, const char *const *argv, char *why,
+                   size_t why_size) {
+  lua_State *L = mc_system_state(s);
+  int top = lua_gettop(L);
+  if (!push_library(L, "run_program") || !lua_checkstack(L, argc + 2)) return false;
+  lua_pushstring(L, path);
+  lua_pushnil(L);
+  for (int i = 0; i < argc; i++) lua_pushstring(L, argv[i]);
+  bool ok = call_library(s, argc + 2, why, why_size);
+  lua_settop(L, top);
+  return ok;
+}
+
+bool mc_system_run_string(mc_system *s, const char *source, const char *name, char *why,
+                          size_t why_size) {
+  lua_State *L = mc_system_state(s);
+  int top = lua_gettop(L);
+  if (!push_library(L, "run_program")) return false;
+  lua_pushfstring(L, "=%s", name);
+  lua_pushstring(L, source);
+  bool ok = call_library(s, 2, why, why_size);
+  lua_settop(L, top);
+  return ok;
+}
+
+static int expose_protected(lua_State *L) {
+  const luaL_Reg *methods = lua_touserdata(L, 2);
+  push_library(L, "expose");
+  lua_pushvalue(L, 1);
+  lua_newtable(L);
+  lua_pushvalue(L, 3);
+  luaL_setfuncs(L, methods, 1);
+  lua_call(L, 2, 0);
+  return 0;
+}
+
+bool mc_system_expose(mc_system *s, const char *name, const luaL_Reg *methods, void *ud) {
+  lua_State *L = mc_system_state(s);
+  int top = lua_gettop(L);
+  if (!lua_checkstack(L, 8)) return false;
+  lua_pushcfunction(L, expose_protected);
+  lua_pushstring(L, name);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)methods);
+  lua_pushlightuserdata(L, ud);
+  bool ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
+  lua_settop(L, top);
+  return ok;
+}
