@@ -1,0 +1,233 @@
+/**
+ * Envelopes and the frames they travel in, as envelope.cddl has them. A link is a stream of bytes
+ * that may be cut anywhere; a FrameReader puts the frames together again.
+ */
+import { MAX_FRAME, Reader, Writer, malformed } from "./cbor.js";
+import { encodeValue, encodeValues } from "./value.js";
+
+/** Kinds of envelopes, by their number on the wire. */
+export const Kind = Object.freeze({ HELLO: 0, CALL: 1, CAST: 2, REPLY: 3, ERROR: 4, STOP: 5, CREDIT: 6 });
+
+export const WIRE_VERSION = 1;
+/** Calls that wait for one another: MC_MAX_CHAIN. */
+export const MAX_CHAIN = 32;
+
+const FRAME_HEAD = 5;
+const BYTES_OF_32_BITS = 0x5a;
+const UINT32_MAX = 0xffffffff;
+/** Items in the array of each kind. */
+const FIELDS = [4, 10, 7, 3, 5, 4, 3];
+
+const utf8 = new TextEncoder();
+
+/** A type's name in the header of calls: FNV-1a, 32 bits. */
+export function typeHash(name) {
+  let hash = 0x811c9dc5;
+  for (const byte of utf8.encode(name)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return hash >>> 0;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+
+/** A frame around what `write` puts into it. */
+function frame(kind, write) {
+  const writer = new Writer();
+  writer.raw(new Uint8Array(FRAME_HEAD));
+  writer.array(FIELDS[kind]);
+  writer.uint(kind);
+  write(writer);
+  const bytes = writer.take();
+  bytes[0] = BYTES_OF_32_BITS;
+  new DataView(bytes.buffer).setUint32(1, bytes.length - FRAME_HEAD);
+  return bytes;
+}
+
+function writeUintOrNull(writer, value) {
+  if (value === null || value === undefined) writer.null();
+  else writer.uint(value);
+}
+
+function writeRecipient(writer, { instance, secret, type, method }) {
+  writer.uint(instance);
+  writer.bytes(secret);
+  writer.uint(type);
+  writer.text(method);
+}
+
+/** @returns {Uint8Array} a frame */
+export function encodeHello({ node, incarnation, version = WIRE_VERSION }) {
+  return frame(Kind.HELLO, (writer) => {
+    writer.uint(version);
+    writer.text(node);
+    writer.uint(incarnation);
+  });
+}
+
+/** @returns {Uint8Array} a frame */
+export function encodeCall(call) {
+  return frame(Kind.CALL, (writer) => {
+    writer.uint(call.call);
+    writeRecipient(writer, call);
+    writeUintOrNull(writer, call.remaining);
+    writeUintOrNull(writer, call.trace);
+    writer.array(call.chain.length);
+    for (const id of call.chain) writer.uint(id);
+    encodeValues(writer, call.args, "arguments");
+  });
+}
+
+/** @returns {Uint8Array} a frame */
+export function encodeCast(cast) {
+  return frame(Kind.CAST, (writer) => {
+    writeRecipient(writer, cast);
+    writeUintOrNull(writer, cast.trace);
+    encodeValues(writer, cast.args, "arguments");
+  });
+}
+
+/** @returns {Uint8Array} a frame */
+export function encodeReply({ call, results }) {
+  return frame(Kind.REPLY, (writer) => {
+    writer.uint(call);
+    encodeValues(writer, results, "results");
+  });
+}
+
+/** @param {{ call: number, code: number, value: unknown, traceback?: string | null }} error */
+export function encodeError({ call, code, value, traceback = null }) {
+  return frame(Kind.ERROR, (writer) => {
+    writer.uint(call);
+    writer.uint(code);
+    encodeValue(writer, value, "error");
+    encodeValue(writer, traceback, "traceback");
+  });
+}
+
+/** @returns {Uint8Array} a frame */
+export function encodeStop({ call, instance, secret }) {
+  return frame(Kind.STOP, (writer) => {
+    writer.uint(call);
+    writer.uint(instance);
+    writer.bytes(secret);
+  });
+}
+
+/** @returns {Uint8Array} a frame */
+export function encodeCredit({ instance, count }) {
+  return frame(Kind.CREDIT, (writer) => {
+    writer.uint(instance);
+    writer.uint(count);
+  });
+}
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+/** How each kind's header is read; arguments, results and value stay undecoded in `body`. */
+const readers = [
+  (reader) => ({ version: reader.uint(UINT32_MAX), node: reader.name(), incarnation: reader.uint() }),
+  (reader) => ({ call: reader.uint(), ...readRecipient(reader), ...readContext(reader), body: reader.rest() }),
+  (reader) => ({ ...readRecipient(reader), trace: reader.uintOrNull(), body: reader.rest() }),
+  (reader) => ({ call: reader.uint(), body: reader.rest() }),
+  (reader) => ({ call: reader.uint(), code: reader.uint(255), body: reader.rest() }),
+  (reader) => ({ call: reader.uint(), instance: reader.uint(), secret: reader.bytes(16) }),
+  (reader) => ({ instance: reader.uint(), count: reader.uint(UINT32_MAX) }),
+];
+
+function readRecipient(reader) {
+  return {
+    instance: reader.uint(),
+    secret: reader.bytes(16),
+    type: reader.uint(UINT32_MAX),
+    method: reader.name(),
+  };
+}
+
+function readContext(reader) {
+  const remaining = reader.uintOrNull();
+  const trace = reader.uintOrNull();
+  const length = reader.array();
+  if (length > MAX_CHAIN) throw malformed(`a chain of more than ${MAX_CHAIN} calls`);
+  const chain = [];
+  for (let i = 0; i < length; i++) chain.push(reader.uint());
+  return { remaining, trace, chain };
+}
+
+/**
+ * Reads an envelope's header.
+ * @param {Uint8Array} bytes the inside of a frame
+ * @returns {{ kind: number, body?: Uint8Array } & Record<string, any>}
+ */
+export function decodeEnvelope(bytes) {
+  const reader = new Reader(bytes);
+  const count = reader.array();
+  const kind = reader.uint(readers.length - 1);
+  if (count !== FIELDS[kind]) throw malformed("an envelope with too many or too few fields");
+  const envelope = { kind, ...readers[kind](reader) };
+  if (!envelope.body) reader.end();
+  return envelope;
+}
+
+/** Cuts a stream of bytes into frames. */
+export class FrameReader {
+  #pieces = [];
+  #length = 0;
+
+  /** How many bytes wait for the rest of their frame. */
+  get waiting() {
+    return this.#length;
+  }
+
+  /**
+   * Takes bytes, which must not change afterwards.
+   * @param {Uint8Array} bytes
+   * @returns {Uint8Array[]} the envelopes that are complete now
+   */
+  push(bytes) {
+    if (bytes.length === 0) return [];
+    this.#pieces.push(bytes);
+    this.#length += bytes.length;
+    const envelopes = [];
+    for (;;) {
+      const size = this.#frameSize();
+      if (this.#length < size) return envelopes;
+      envelopes.push(this.#take(size).subarray(FRAME_HEAD));
+    }
+  }
+
+  /** The size of the frame that comes next, its head included; Infinity while its head is cut. */
+  #frameSize() {
+    if (this.#length === 0) return Infinity;
+    if (this.#pieces[0][0] !== BYTES_OF_32_BITS) throw malformed("what is on the link is no frame");
+    if (this.#length < FRAME_HEAD) return Infinity;
+    if (this.#pieces[0].length < FRAME_HEAD) this.#pieces = [this.#join(this.#length)];
+    const [first] = this.#pieces;
+    const size = new DataView(first.buffer, first.byteOffset).getUint32(1);
+    if (size > MAX_FRAME) throw malformed(`a frame of ${size} bytes`);
+    return FRAME_HEAD + size;
+  }
+
+  #join(size) {
+    const whole = new Uint8Array(size);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      whole.set(piece.subarray(0, size - at), at);
+      at = Math.min(size, at + piece.length);
+    }
+    return whole;
+  }
+
+  #take(size) {
+    const [first] = this.#pieces;
+    this.#length -= size;
+    if (first.length > size) {
+      this.#pieces[0] = first.subarray(size);
+      return first.subarray(0, size);
+    }
+    if (first.length === size) return this.#pieces.shift();
+    const whole = this.#join(size);
+    // Only the last piece can reach beyond this frame.
+    const last = this.#pieces.at(-1);
+    this.#pieces = this.#length > 0 ? [last.subarray(last.length - this.#length)] : [];
+    return whole;
+  }
+}

@@ -1,0 +1,30 @@
+// Made by scripts/error-codes.mjs from MC_ERRORS in runtime/include/mooncast.h.
+
+/** The codes of system errors; a code's number on the wire is its place here, from 1. */
+export const errorCodes = Object.freeze([
+  "timeout",
+  "cancelled",
+  "dead_actor",
+  "not_ready",
+  "no_such_method",
+  "bad_arguments",
+  "bad_return",
+  "unsendable",
+  "malformed",
+  "bad_id",
+  "type_mismatch",
+  "type_not_allowed",
+  "unknown_node",
+  "node_down",
+  "node_hung",
+  "none_available",
+  "overloaded",
+  "deadlock",
+  "call_depth",
+  "cannot_await",
+  "not_permitted",
+  "version_mismatch",
+  "budget",
+  "out_of_memory",
+  "closed",
+]);

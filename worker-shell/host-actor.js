@@ -1,0 +1,184 @@
+/**
+ * An actor written in JavaScript: an object's methods behind a mailbox. It handles one message to
+ * its end, awaits included, before the next, unless it was exposed as reentrant.
+ */
+import { ActorError } from "./errors.js";
+
+/** Messages waiting in one mailbox: MC_MAILBOX_BOUND. */
+export const MAILBOX_BOUND = 4096;
+
+const HOOKS = new Set(["init", "stopped", "terminated", "constructor"]);
+
+/**
+ * The method that may be called from outside under this name: a function that the object has or
+ * inherits from a class, no accessor, no hook, nothing that begins with an underscore.
+ */
+export function methodOf(object, name) {
+  if (name.startsWith("_") || HOOKS.has(name)) return undefined;
+  for (let owner = object; owner && owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
+    const property = Object.getOwnPropertyDescriptor(owner, name);
+    if (property) return typeof property.value === "function" ? property.value : undefined;
+  }
+  return undefined;
+}
+
+/**
+ * What a handler finds as `this`: the exposed object with these names in front of its own. Calls
+ * made through it carry the deadline, the chain and the trace of the message being handled.
+ *
+ *   this.call(ref, method, args, options)   this.cast(ref, method, args)
+ *   this.remaining()  milliseconds, Infinity when nobody chose a deadline
+ *   this.trace        this.self  the object itself, for its private fields
+ */
+function contextFor(object, turn, node) {
+  const own = {
+    self: object,
+    trace: turn.trace,
+    remaining: () => turn.deadline - node.now(),
+    call: (ref, method, args = [], options = {}) => node.callFrom(turn, ref, method, args, options),
+    cast: (ref, method, args = []) => node.castFrom(turn, ref, method, args),
+  };
+  return new Proxy(object, {
+    get: (target, name) => (Object.hasOwn(own, name) ? own[name] : Reflect.get(target, name)),
+    set: (target, name, value) => Reflect.set(target, name, value),
+  });
+}
+
+/** What a handler returns that wants to return several values, as Lua functions do. */
+class Results {
+  constructor(values) {
+    this.values = values;
+  }
+}
+
+/** `return results(1, "two")` in a handler gives its caller in Lua two values. */
+export function results(...values) {
+  return new Results(values);
+}
+
+function resultsOf(result) {
+  if (result instanceof Results) return result.values;
+  return result === undefined ? [] : [result];
+}
+
+/**
+ * @typedef {object} Message what a node hands to an actor
+ * @property {"call" | "cast" | "stop"} kind
+ * @property {string} method
+ * @property {number} deadline by the node's clock
+ * @property {number[]} chain
+ * @property {number | null} trace
+ * @property {() => unknown[]} decode the arguments
+ * @property {(results: unknown[]) => void} reply
+ * @property {(error: unknown) => void} fail what the system says
+ * @property {(error: unknown) => void} raise what the handler threw
+ * @property {() => void} done after the message was handled or dropped
+ */
+
+export class HostActor {
+  #queue = [];
+  #turns = new Set();
+  #node;
+  #ended = false;
+
+  /**
+   * @param {import("./ref.js").Address} address
+   * @param {object} object
+   * @param {object} node the host node: now, turnId, callFrom, castFrom, actorEnded
+   * @param {{ reentrant?: boolean, mailbox?: number }} options
+   */
+  constructor(address, object, node, { reentrant = false, mailbox = MAILBOX_BOUND, permanent = false } = {}) {
+    this.address = address;
+    this.object = object;
+    this.reentrant = reentrant;
+    this.mailbox = mailbox;
+    this.permanent = permanent;
+    this.#node = node;
+  }
+
+  /** How many messages are being handled or wait. */
+  get busy() {
+    return this.#turns.size + this.#queue.length;
+  }
+
+  /** @param {Message} message */
+  receive(message) {
+    const problem = this.#problem(message);
+    if (problem) return this.#refuse(message, problem);
+    if (this.#queue.length === 0 && this.#mayStart(message)) return this.#start(message);
+    this.#queue.push(message);
+    return undefined;
+  }
+
+  #mayStart({ kind }) {
+    return this.#turns.size === 0 || (this.reentrant && kind !== "stop");
+  }
+
+  /** Why a call cannot even wait. Casts were bounded where they came from, by their credit. */
+  #problem({ kind, chain }) {
+    if (kind !== "call") return undefined;
+    const waiting = this.reentrant ? undefined : [...this.#turns].find((turn) => chain.includes(turn.id));
+    if (waiting) {
+      return new ActorError("deadlock", `${this.address.type}:${waiting.method} waits for the caller: break the cycle or expose it as reentrant`);
+    }
+    if (this.#queue.length < this.mailbox) return undefined;
+    return new ActorError("overloaded", `its mailbox is full (${this.#queue.length} messages wait)`);
+  }
+
+  #refuse(message, error) {
+    message.fail(error);
+    message.done();
+  }
+
+  async #start(message) {
+    const id = this.#node.turnId();
+    const turn = { ...message, id, chain: [...message.chain, id] };
+    this.#turns.add(turn);
+    try {
+      await this.#handle(message, turn);
+    } catch (error) {
+      message.fail(error);
+    }
+    this.#turns.delete(turn);
+    message.done();
+    if (!this.#ended) this.#next();
+  }
+
+  async #handle(message, turn) {
+    if (message.kind === "stop") return this.#stop(message);
+    // Its caller has given up already.
+    if (message.deadline <= this.#node.now()) throw new ActorError("timeout", "the deadline passed in the mailbox");
+    const method = methodOf(this.object, message.method);
+    if (!method) throw noSuchMethod(message.method);
+    const args = message.decode();
+    let result;
+    try {
+      result = await Reflect.apply(method, contextFor(this.object, turn, this.#node), args);
+    } catch (error) {
+      return message.raise(error);
+    }
+    return message.reply(resultsOf(result));
+  }
+
+  #stop(message) {
+    this.end();
+    message.reply([]);
+  }
+
+  /** The actor is gone: whoever waits in its mailbox is told so. */
+  end() {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#node.actorEnded(this);
+    const error = new ActorError("dead_actor", "");
+    for (const message of this.#queue.splice(0)) this.#refuse(message, error);
+  }
+
+  #next() {
+    while (this.#queue.length > 0 && this.#mayStart(this.#queue[0])) this.#start(this.#queue.shift());
+  }
+}
+
+function noSuchMethod(method) {
+  return new ActorError("no_such_method", `the actor has no method '${method}' to call from outside`);
+}

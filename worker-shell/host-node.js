@@ -1,0 +1,468 @@
+/**
+ * A node whose actors are JavaScript objects. It speaks the envelopes of envelope.cddl with any
+ * other node and knows nothing of workers: its inputs are the bytes that arrive and the clock, its
+ * outputs the bytes that links take.
+ *
+ * A call is answered once. The record of a pending call exists before the call is sent, and goes
+ * with its answer, its deadline, its signal or the death of its node, whichever is first; what
+ * comes later is counted and dropped.
+ */
+import { Reader, malformed } from "./cbor.js";
+import { Deadlines } from "./deadlines.js";
+import {
+  Kind,
+  MAX_CHAIN,
+  WIRE_VERSION,
+  decodeEnvelope,
+  encodeCall,
+  encodeCast,
+  encodeError,
+  encodeHello,
+  encodeReply,
+  encodeStop,
+  typeHash,
+} from "./envelope.js";
+import { ActorError, answeredError, bareText, codeNumber, errorCodes, errorText } from "./errors.js";
+import { HostActor } from "./host-actor.js";
+import { HostPeer } from "./host-peer.js";
+import { RefTable, RemoteRef } from "./ref.js";
+import { randomId, randomSecret } from "./random.js";
+import { decodeValue, decodeValues } from "./value.js";
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** @typedef {import("./ref.js").Address} Address */
+
+/**
+ * @typedef {object} HostNodeOptions
+ * @property {string} name
+ * @property {number} [incarnation]
+ * @property {number} [callTimeout] milliseconds; Infinity for none
+ * @property {(name: string, incarnation: number) => { send(bytes: Uint8Array): void } | string} connect
+ *   the outgoing link to a node, or the code of the error that explains why there is none
+ * @property {() => number} [now] monotonic milliseconds
+ * @property {(text: string, error: unknown) => void} [onError] an error that nobody waits for
+ * @property {(peer: HostPeer, error: Error) => void} [onMalformed] a link that was dropped
+ */
+
+/** A call that was sent, until it is settled. */
+class PendingCall {
+  constructor(type, method, peer, frame, signal) {
+    this.type = type;
+    this.method = method;
+    this.label = `${type}:${method}`;
+    this.peer = peer;
+    this.request = { frame, cast: false, dropped: false };
+    this.signal = signal;
+  }
+}
+
+export class HostNode {
+  #options;
+  #peers = new Map();
+  #actors = new Map();
+  #names = new Map();
+  #calls = 0;
+  #instances = 0;
+  #closed = false;
+  #deadlines;
+  #counters = { late_replies: 0, dead_letters: 0, malformed: 0, sent: 0, received: 0 };
+
+  /** @param {HostNodeOptions} options */
+  constructor(options) {
+    this.name = options.name;
+    this.incarnation = options.incarnation ?? randomId();
+    this.now = options.now ?? (() => performance.now());
+    this.callTimeout = options.callTimeout ?? DEFAULT_TIMEOUT_MS;
+    this.refs = new RefTable(this);
+    this.#options = options;
+    this.#deadlines = new Deadlines(this.now);
+  }
+
+  /* ---- JS actors ------------------------------------------------------------------------------ */
+
+  /**
+   * Makes an object callable by those who get the reference.
+   * @param {string} name its type, and what lookup finds it by
+   * @param {object} object
+   * @param {{ reentrant?: boolean, mailbox?: number, permanent?: boolean }} [options]
+   *   permanent: nobody can stop it
+   * @returns {RemoteRef}
+   */
+  expose(name, object, options = {}) {
+    if ((typeof object !== "object" && typeof object !== "function") || object === null) {
+      throw new TypeError(`expose("${name}") wants an object with methods`);
+    }
+    const secret = randomSecret();
+    const instance = ++this.#instances;
+    const address = { node: this.name, incarnation: this.incarnation, instance, secret, type: name };
+    const actor = new HostActor(address, object, this, options);
+    actor.typeHash = typeHash(name);
+    this.#actors.set(instance, actor);
+    this.#names.set(name, actor);
+    return this.refs.get(address);
+  }
+
+  /** The reference of what was exposed under this name last. @returns {RemoteRef | undefined} */
+  lookup(name) {
+    const actor = this.#names.get(name);
+    return actor && this.refs.get(actor.address);
+  }
+
+  actorEnded(actor) {
+    this.#actors.delete(actor.address.instance);
+    if (this.#names.get(actor.address.type) === actor) this.#names.delete(actor.address.type);
+  }
+
+  turnId() {
+    return randomId();
+  }
+
+  stats() {
+    let pending = 0;
+    for (const peer of this.#peers.values()) pending += peer.pending.size;
+    let tasks = 0;
+    for (const actor of this.#actors.values()) tasks += actor.busy;
+    return { actors: this.#actors.size, tasks, pending, timers: this.#deadlines.size, ...this.#counters };
+  }
+
+  /* ---- requests ------------------------------------------------------------------------------- */
+
+  /**
+   * @param {Address} address
+   * @param {string} method
+   * @param {unknown[]} args
+   * @param {{ timeout?: number, signal?: AbortSignal }} [options]
+   */
+  call(address, method, args, options = {}) {
+    return this.#ask(address, { method, args, ...options });
+  }
+
+  stop(address, options = {}) {
+    return this.#ask(address, { stop: true, method: "stop", args: [], ...options });
+  }
+
+  async cast(address, method, args) {
+    return this.#cast(address, method, args, null);
+  }
+
+  /** A call out of a handler: it carries the handler's deadline, chain and trace. */
+  callFrom(turn, ref, method, args, options) {
+    return this.#ask(addressOf(ref), { method, args, turn, ...options });
+  }
+
+  async castFrom(turn, ref, method, args) {
+    return this.#cast(addressOf(ref), method, args, turn.trace);
+  }
+
+  async #ask(address, request) {
+    checkRequest(request);
+    const peer = this.#peerFor(address);
+    const { deadline, remaining } = this.#timing(request);
+    const call = ++this.#calls;
+    const frame = this.#requestFrame(address, request, call, remaining);
+    return new Promise((resolve, reject) => {
+      const entry = new PendingCall(address.type, request.method, peer, frame, request.signal);
+      this.#await(call, entry, deadline, resolve, reject);
+      peer.sendTo(address.instance, entry.request);
+      this.#counters.sent += 1;
+    });
+  }
+
+  #requestFrame(address, { stop, method, args, turn }, call, remaining) {
+    const { instance, secret } = address;
+    if (stop) return encodeStop({ call, instance, secret });
+    const chain = turn?.chain ?? [];
+    if (chain.length > MAX_CHAIN) {
+      throw new ActorError("call_depth", `${address.type}:${method} would be call ${chain.length} in a row`);
+    }
+    const type = typeHash(address.type);
+    return encodeCall({ call, instance, secret, type, method, remaining, trace: turn?.trace, chain, args });
+  }
+
+  /** When a call ends, and what of it goes along: only a deadline that somebody chose. */
+  #timing({ timeout, turn, method }) {
+    const now = this.now();
+    const chosen = Math.min(timeout === undefined ? Infinity : now + timeout, turn?.deadline ?? Infinity);
+    if (chosen <= now) throw new ActorError("timeout", `no time was left to call ${method}`);
+    if (chosen !== Infinity) return { deadline: chosen, remaining: Math.ceil(chosen - now) };
+    return { deadline: timeout === Infinity ? Infinity : now + this.callTimeout, remaining: null };
+  }
+
+  /** Registers a pending call and everything that may end it. */
+  #await(call, entry, deadline, resolve, reject) {
+    const { peer, label, signal } = entry;
+    const since = this.now();
+    let settled = false;
+    const finish = (settle) => (value) => {
+      if (settled) return;
+      settled = true;
+      peer.pending.delete(call);
+      clear();
+      signal?.removeEventListener("abort", abort);
+      entry.request.dropped = true;
+      settle(value);
+    };
+    entry.done = finish(resolve);
+    entry.fail = finish(reject);
+    const abort = () => entry.fail(new ActorError("cancelled", `${label} was cancelled`, { cause: signal.reason }));
+    const clear = this.#deadlines.add(deadline, () => {
+      const waited = Math.round(deadline - since);
+      entry.fail(new ActorError("timeout", `${label} on ${peer.name} did not answer within ${waited} ms`));
+    });
+    peer.pending.set(call, entry);
+    signal?.addEventListener("abort", abort, { once: true });
+  }
+
+  async #cast(address, method, args, trace) {
+    const peer = this.#peerFor(address);
+    const { instance, secret } = address;
+    const frame = encodeCast({ instance, secret, type: typeHash(address.type), method, trace, args });
+    await new Promise((sent, failed) => {
+      peer.sendTo(instance, { frame, cast: true, label: `${address.type}:${method}`, sent, failed });
+    });
+    this.#counters.sent += 1;
+  }
+
+  /* ---- links ---------------------------------------------------------------------------------- */
+
+  #peer(name, incarnation) {
+    const key = `${name}/${incarnation}`;
+    if (!this.#peers.has(key)) this.#peers.set(key, new HostPeer(name, incarnation));
+    return this.#peers.get(key);
+  }
+
+  /** The peer that an address is on, connected; throws when there is no way to it. */
+  #peerFor(address) {
+    if (this.#closed) throw new ActorError("closed", `the system is closed: ${address.type} cannot be called`);
+    const peer = this.#peer(address.node, address.incarnation);
+    const problem = peer.down ?? this.#connect(peer);
+    if (problem) throw new ActorError(problem, unreachable(problem, address), { node: address.node });
+    return peer;
+  }
+
+  /** @returns {string | undefined} the code of what prevents it */
+  #connect(peer) {
+    if (peer.connected) return undefined;
+    const link = this.#isSelf(peer) ? this.#loopback(peer) : this.#options.connect(peer.name, peer.incarnation);
+    if (typeof link === "string") {
+      this.#peers.delete(`${peer.name}/${peer.incarnation}`);
+      return link;
+    }
+    peer.connect(link, encodeHello({ node: this.name, incarnation: this.incarnation }));
+    return undefined;
+  }
+
+  #isSelf(peer) {
+    return peer.name === this.name && peer.incarnation === this.incarnation;
+  }
+
+  #loopback(peer) {
+    return { send: (bytes) => queueMicrotask(() => this.deliver(peer.name, peer.incarnation, bytes)) };
+  }
+
+  /**
+   * Bytes of the link that comes from a node; they must not change afterwards.
+   * @returns {boolean} false when the link is malformed and was dropped
+   */
+  deliver(name, incarnation, bytes) {
+    const peer = this.#peer(name, incarnation);
+    if (peer.down || this.#closed) return false;
+    try {
+      for (const envelope of peer.frames.push(bytes)) this.#receive(peer, decodeEnvelope(envelope));
+      return true;
+    } catch (error) {
+      this.#drop(peer, error);
+      return false;
+    }
+  }
+
+  #drop(peer, error) {
+    this.#counters.malformed += 1;
+    const code = errorCodes.includes(error?.code) ? error.code : "malformed";
+    peer.end(code, ({ label }) => new ActorError(code, `${label}: the link from ${peer.name} was dropped: ${errorText(error)}`));
+    this.#options.onMalformed?.(peer, error);
+  }
+
+  /** The node is dead; call it after its last bytes were delivered. */
+  peerDown(name, incarnation, code = "node_down") {
+    const peer = this.#peer(name, incarnation);
+    const said = code === "node_hung" ? "stopped answering" : "went down";
+    peer.end(code, ({ label }) => {
+      const text = `node ${name} ${said} while ${label} was awaited`;
+      return new ActorError(code, text, { node: name });
+    });
+    // From now on connect says that the node is dead.
+    this.#peers.delete(`${name}/${incarnation}`);
+  }
+
+  /** Everybody who waits is told; nothing is sent or received any more. */
+  close() {
+    this.#closed = true;
+    for (const peer of this.#peers.values()) {
+      peer.end("closed", ({ label }) => new ActorError("closed", `the system was closed while ${label} was awaited`));
+    }
+  }
+
+  /* ---- envelopes ------------------------------------------------------------------------------ */
+
+  #receive(peer, envelope) {
+    this.#counters.received += 1;
+    if (!peer.greeted) return this.#greet(peer, envelope);
+    switch (envelope.kind) {
+      case Kind.CALL:
+      case Kind.CAST:
+      case Kind.STOP:
+        return this.#request(peer, envelope);
+      case Kind.REPLY:
+      case Kind.ERROR:
+        return this.#answer(peer, envelope);
+      case Kind.CREDIT:
+        if (!peer.credit(envelope.instance, envelope.count)) throw malformed("credit that was not owed");
+        return undefined;
+      default:
+        throw malformed("a second hello");
+    }
+  }
+
+  #greet(peer, envelope) {
+    if (envelope.kind !== Kind.HELLO) throw malformed("a link that does not begin with hello");
+    if (envelope.version !== WIRE_VERSION) {
+      throw new ActorError("version_mismatch", `${peer.name} speaks version ${envelope.version}, this node ${WIRE_VERSION}`);
+    }
+    if (envelope.node !== peer.name || envelope.incarnation !== peer.incarnation) {
+      throw malformed("a hello from another node");
+    }
+    peer.greeted = true;
+  }
+
+  #answer(peer, envelope) {
+    const entry = peer.pending.get(envelope.call);
+    if (!entry) {
+      this.#counters.late_replies += 1;
+      return;
+    }
+    try {
+      if (envelope.kind === Kind.REPLY) entry.done(outcome(decodeValues(envelope.body, this.refs)));
+      else entry.fail(this.#remoteError(peer, envelope, entry));
+    } catch (error) {
+      entry.fail(error);
+    }
+  }
+
+  #remoteError(peer, { code, body }, { type, method }) {
+    const reader = new Reader(body);
+    const value = decodeValue(reader, this.refs);
+    const traceback = decodeValue(reader, this.refs);
+    reader.end();
+    if (code === 0) return ActorError.raised(value, traceback === null ? undefined : asText(traceback), peer.name);
+    const text = value === null ? null : asText(value);
+    return answeredError(errorCodes[code - 1] ?? "malformed", text, { type, method, node: peer.name });
+  }
+
+  #request(peer, envelope) {
+    const message = this.#message(peer, envelope);
+    const actor = this.#actors.get(envelope.instance);
+    if (!actor || !sameSecret(actor.address.secret, envelope.secret)) {
+      this.#counters.dead_letters += 1;
+      message.fail(new ActorError("dead_actor", ""));
+      return message.done();
+    }
+    if (envelope.kind !== Kind.STOP && envelope.type !== actor.typeHash) {
+      message.fail(new ActorError("type_mismatch", actor.address.type));
+      return message.done();
+    }
+    if (envelope.kind === Kind.STOP && actor.permanent) {
+      message.fail(new ActorError("not_permitted", `${actor.address.type} ends with its node`));
+      return message.done();
+    }
+    return actor.receive(message);
+  }
+
+  /** @returns {import("./host-actor.js").Message} */
+  #message(peer, envelope) {
+    const cast = envelope.kind === Kind.CAST;
+    const remaining = envelope.remaining ?? Infinity;
+    return {
+      kind: ["call", "cast", "stop"][[Kind.CALL, Kind.CAST, Kind.STOP].indexOf(envelope.kind)],
+      method: envelope.method ?? "stop",
+      deadline: this.now() + remaining,
+      chain: envelope.chain ?? [],
+      trace: envelope.trace ?? null,
+      decode: () => decodeValues(envelope.body, this.refs),
+      reply: (values) => cast || this.#send(peer, encodeReply({ call: envelope.call, results: values })),
+      fail: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, refusal(envelope.call, error))),
+      raise: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, raised(envelope.call, error))),
+      done: () => cast && this.#handled(peer, envelope.instance),
+    };
+  }
+
+  #handled(peer, instance) {
+    if (!this.#closed && !peer.down && !this.#connect(peer)) peer.owe(instance);
+  }
+
+  #send(peer, frame) {
+    if (!this.#closed && !peer.down && !this.#connect(peer)) peer.send(frame);
+  }
+
+  #unheard(envelope, error) {
+    this.#options.onError?.(`${envelope.method} was cast and raised: ${errorText(error)}`, error);
+  }
+
+}
+
+/* ---- errors and results --------------------------------------------------------------------------- */
+
+/** The answer of the system itself. */
+function refusal(call, error) {
+  const code = error instanceof ActorError ? codeNumber(error.code) : 0;
+  return code > 0 ? encodeError({ call, code, value: bareText(error) }) : raised(call, error);
+}
+
+/** The answer for what a handler threw: an Error goes as its text, with its stack as traceback. */
+function raised(call, error) {
+  const traceback = error instanceof Error ? wellFormed(error.traceback ?? error.stack ?? "") : null;
+  const value = error instanceof Error && !(error instanceof ActorError) ? wellFormed(errorText(error)) : error;
+  try {
+    return encodeError({ call, code: 0, value, traceback });
+  } catch {
+    return encodeError({ call, code: 0, value: wellFormed(errorText(error)), traceback });
+  }
+}
+
+function wellFormed(text) {
+  return text.replace(/\p{Surrogate}/gu, "\ufffd");
+}
+
+function unreachable(code, { node, type }) {
+  if (code === "unknown_node") return `there is no node ${node} in this system`;
+  return `node ${node} is down: its ${type} cannot be called`;
+}
+
+function checkRequest({ timeout, signal, method }) {
+  if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0)) {
+    throw new TypeError(`timeout is a number of milliseconds above 0, not ${timeout}`);
+  }
+  if (signal?.aborted) throw new ActorError("cancelled", `${method} was cancelled before it was sent`, { cause: signal.reason });
+}
+
+function addressOf(ref) {
+  const address = RemoteRef.addressOf(ref);
+  if (!address) throw new TypeError("call and cast want a reference to an actor");
+  return address;
+}
+
+/** No result is undefined, one is itself, several are an array. */
+function outcome(values) {
+  return values.length > 1 ? values : values[0];
+}
+
+function asText(value) {
+  return value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value);
+}
+
+function sameSecret(a, b) {
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= a[i] ^ b[i];
+  return difference === 0;
+}

@@ -1,0 +1,185 @@
+/**
+ * One Lua node: an instance of the wasm with its own memory. Everything that goes in or out is bytes
+ * and moments. An instance that trapped or exited is poisoned: no call enters it again, because
+ * engines would allow it and its state is broken.
+ */
+import { encodeValues } from "./value.js";
+import { Writer } from "./cbor.js";
+import { ExitStatus } from "./files.js";
+
+/** What mc_log calls its levels. */
+export const LOG_LEVELS = Object.freeze(["error", "warn", "info", "debug"]);
+
+/** The wasm trapped, or was called after it had. */
+export class Trap extends Error {
+  constructor(message, cause) {
+    super(message, { cause });
+    this.name = "Trap";
+  }
+}
+
+/** The wasm asked the process to exit. */
+export class Exit extends Error {
+  constructor(status) {
+    super(`exited with status ${status}`);
+    this.name = "Exit";
+    this.status = status;
+  }
+}
+
+/**
+ * @typedef {object} Outside what the node needs of its thread
+ * @property {(peer: number, name: string, incarnation: number) => void} connect
+ * @property {(peer: number, bytes: Uint8Array) => number} send takes bytes, which it must copy
+ * @property {(level: string, text: string) => void} log
+ */
+
+export class NodeInstance {
+  #exports;
+  #outside;
+  #files;
+  #decoder = new TextDecoder();
+  #memoryBytes = new Uint8Array(0);
+  #poison;
+
+  /**
+   * @param {WebAssembly.Module} module
+   * @param {Outside} outside
+   * @param {import("./files.js").Files} files
+   */
+  constructor(module, outside, files) {
+    this.#outside = outside;
+    this.#files = files;
+    const instance = new WebAssembly.Instance(module, this.#imports(module));
+    this.#exports = instance.exports;
+    files.attach(instance.exports.memory);
+    this.#guard(() => instance.exports._initialize());
+  }
+
+  get poisoned() {
+    return this.#poison !== undefined;
+  }
+
+  /* ---- out ------------------------------------------------------------------------------------ */
+
+  #imports(module) {
+    const files = this.#files.imports;
+    const imports = { ...files, env: { ...files.env, ...this.#environment() } };
+    for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
+      if (kind === "function") (imports[from] ??= {})[name] ??= missing(from, name);
+    }
+    return imports;
+  }
+
+  #environment() {
+    return {
+      mc_now: () => performance.now(),
+      mc_random: (at, length) => this.#random(at >>> 0, length >>> 0),
+      mc_log: (level, at, length) => this.#outside.log(LOG_LEVELS[level] ?? "info", this.#text(at, length)),
+      mc_connect: (peer, at, length, incarnation) =>
+        this.#outside.connect(peer, this.#text(at, length), incarnation),
+      mc_send: (peer, at, length) => this.#outside.send(peer, this.#view(at, length)),
+    };
+  }
+
+  #random(at, length) {
+    // getRandomValues takes 64 KiB at most.
+    for (let done = 0; done < length; done += 65536) {
+      crypto.getRandomValues(this.#view(at + done, Math.min(65536, length - done)));
+    }
+  }
+
+  /** The memory as it is now: growing detaches what was there. */
+  #memory() {
+    const { buffer } = this.#exports.memory;
+    if (this.#memoryBytes.buffer !== buffer) this.#memoryBytes = new Uint8Array(buffer);
+    return this.#memoryBytes;
+  }
+
+  #view(at, length) {
+    return this.#memory().subarray(at >>> 0, (at >>> 0) + (length >>> 0));
+  }
+
+  #text(at, length) {
+    return this.#decoder.decode(this.#view(at, length));
+  }
+
+  /* ---- in ------------------------------------------------------------------------------------- */
+
+  /** Calls into the wasm; whatever is thrown out of it poisons the instance. */
+  #guard(call) {
+    if (this.#poison) throw this.#poison;
+    try {
+      return call();
+    } catch (error) {
+      this.#poison = error instanceof ExitStatus ? new Exit(error.exit) : new Trap(trapText(error), error);
+      throw this.#poison;
+    }
+  }
+
+  /** Copies bytes to where the wasm reads them. @returns {number} their address */
+  #put(bytes) {
+    const at = this.#exports.mc_buffer(bytes.length) >>> 0;
+    if (at === 0) throw new Error(`out of memory: no room for ${bytes.length} bytes that arrived`);
+    this.#memory().set(bytes, at);
+    return at;
+  }
+
+  /** @param {Uint8Array} config @returns {boolean} whether the node could be opened */
+  open(config) {
+    return this.#guard(() => this.#exports.mc_open(this.#put(config), config.length)) === 0;
+  }
+
+  /** The number of a peer, made if it is new. */
+  peer(name, incarnation) {
+    const bytes = new TextEncoder().encode(name);
+    return this.#guard(() => this.#exports.mc_peer(this.#put(bytes), bytes.length, incarnation));
+  }
+
+  /** @returns {boolean} false: the link is malformed */
+  deliver(peer, bytes) {
+    if (bytes.length === 0) return true;
+    return this.#guard(() => this.#exports.mc_deliver(peer, this.#put(bytes), bytes.length)) === 0;
+  }
+
+  /**
+   * Runs the node.
+   * @param {number} budget milliseconds
+   * @returns {number} in how many it wants to run again; 0 at once, Infinity when bytes arrive
+   */
+  step(budget) {
+    return this.#guard(() => this.#exports.mc_step(budget));
+  }
+
+  peerDown(peer) {
+    this.#guard(() => this.#exports.mc_peer_down(peer));
+  }
+
+  close() {
+    if (!this.#poison) this.#guard(() => this.#exports.mc_close());
+    this.#poison = new Trap("the node is closed");
+    this.#files.close();
+  }
+}
+
+/** Linked against something that nobody gives: tell who calls it. */
+function missing(from, name) {
+  return () => {
+    throw new Error(`the wasm calls ${from}.${name}, which this shell does not have`);
+  };
+}
+
+function trapText(error) {
+  if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) return `wasm trap: ${error.message}`;
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * The bytes that mc_open takes.
+ * @param {{ name: string, incarnation: number, secret: Uint8Array, host: object | null, options: object }} config
+ */
+export function encodeConfig({ name, incarnation, secret, host, options }) {
+  const writer = new Writer();
+  encodeValues(writer, [name, incarnation, secret, host, options], "config");
+  return writer.take();
+}

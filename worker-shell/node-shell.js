@@ -1,0 +1,234 @@
+/**
+ * What stands around one Lua node in its thread: the wasm instance, the loop that runs it, and the
+ * messages between it and the host. Every message is an object with `mooncast: 1` and a `type`:
+ *
+ *   host to node                                    node to host
+ *   start   module, config, link, ...               ready | failed  message
+ *   data    bytes                                   data    bytes
+ *   accept  from, offer (a ring or a port)          connect to, offer
+ *   refused to            no such node              log     level, text, seq
+ *   down    name, incarnation                       output  fd, bytes
+ *   probe   round                                   idle    round, idle, traffic
+ *   logged  count                                   trap    message | exit  status
+ *   close                                           closed
+ */
+import { EventLoop } from "./event-loop.js";
+import { Exit, NodeInstance } from "./node-instance.js";
+import { Doorbells } from "./ring.js";
+import { RingLoop } from "./ring-loop.js";
+import { Traffic } from "./traffic.js";
+
+/** Lines of log that may be on the way to the host; what comes above is counted and dropped. */
+const LOG_WINDOW = 1000;
+
+export class NodeShell {
+  #post;
+  #makeFiles;
+  #poll;
+  #instance;
+  #loop;
+  #traffic = new Traffic();
+  /** Peers by their number: { name, incarnation }. */
+  #peers = [];
+  #hostName = "";
+  #hostPeer = -1;
+  #lastError;
+  #ready = false;
+  #stopped = false;
+  #log = { seq: 0, onTheWay: 0, dropped: 0 };
+
+  /**
+   * @param {(message: object, transfer?: Transferable[]) => void} post to the host
+   * @param {(start: object, output: (fd: number, bytes: Uint8Array) => void) => import("./files.js").Files} makeFiles
+   * @param {() => unknown} [poll] the next message of the host, where one can look without waiting
+   */
+  constructor(post, makeFiles, poll) {
+    this.#post = (type, fields, transfer) => post({ mooncast: 1, type, ...fields }, transfer);
+    this.#makeFiles = makeFiles;
+    this.#poll = poll;
+  }
+
+  /** A message of the host, or of somebody else, which is ignored. */
+  receive(message) {
+    if (message?.mooncast !== 1 || this.#stopped) return;
+    this.#guard(() => {
+      this.#handle(message);
+      if (!this.#stopped) this.#loop?.turn();
+    });
+  }
+
+  #handle(message) {
+    this.#loop?.heard();
+    handlers[message.type]?.call(this, message);
+  }
+
+  /** Takes a message from within the loop. @returns {boolean} whether there was one */
+  #pull() {
+    const message = this.#poll?.();
+    if (message?.mooncast === 1) this.#handle(message);
+    return message !== undefined;
+  }
+
+  /** Runs what may trap. Then the node is over: the host is told, and nothing enters it again. */
+  #guard(run) {
+    try {
+      run();
+    } catch (error) {
+      this.#stop();
+      if (error instanceof Exit) this.#post("exit", { status: error.status });
+      else this.#post(this.#ready ? "trap" : "failed", { message: error.message, stack: error.stack });
+    }
+  }
+
+  #stop() {
+    this.#stopped = true;
+    this.#loop?.stop();
+  }
+
+  start(message) {
+    this.#hostName = message.host.name;
+    const output = (fd, bytes) => this.#post("output", { fd, bytes });
+    this.#instance = new NodeInstance(message.module, this.#outside(), this.#makeFiles(message, output));
+    this.#loop = this.#makeLoop(message);
+    this.#loop.heard();
+    if (!this.#instance.open(message.config)) throw new Error(this.#lastError ?? "the node could not be opened");
+    this.#hostPeer = this.#peer(message.host);
+    this.#loop.settle();
+    this.#ready = true;
+    this.#post("ready");
+  }
+
+  #makeLoop({ link, doorbells, slot }) {
+    const outside = {
+      traffic: this.#traffic,
+      malformed: (peer) => this.#write("error", `the link from ${this.#peers[peer].name} was malformed and is dropped`),
+      guard: (run) => this.#guard(run),
+    };
+    if (link !== "ring") return new EventLoop(this.#instance, outside);
+    return new RingLoop(this.#instance, { ...outside, doorbells: new Doorbells(doorbells), slot, pull: () => this.#pull() });
+  }
+
+  /* ---- the wasm's side ------------------------------------------------------------------------ */
+
+  #outside() {
+    return {
+      connect: (peer, name, incarnation) => this.#connect(peer, name, incarnation),
+      send: (peer, bytes) => (this.#isHost(peer) ? this.#sendHost(peer, bytes) : this.#loop.send(peer, bytes)),
+      log: (level, text) => this.#write(level, text),
+    };
+  }
+
+  #isHost(peer) {
+    return this.#peers[peer]?.host === true;
+  }
+
+  #connect(peer, name, incarnation) {
+    const host = name === this.#hostName;
+    this.#peers[peer] = { name, incarnation, host };
+    if (host) return;
+    const { offer, transfer } = this.#loop.connect(peer);
+    this.#post("connect", { to: { name, incarnation }, offer }, transfer);
+  }
+
+  #sendHost(peer, bytes) {
+    // A copy of its own: posting a view would clone the whole memory.
+    const batch = bytes.slice();
+    const taken = batch.length; // posting leaves the batch empty
+    this.#traffic.sent(peer, taken);
+    this.#post("data", { bytes: batch.buffer }, [batch.buffer]);
+    return taken;
+  }
+
+  #write(level, text) {
+    if (level === "error") this.#lastError = text;
+    const log = this.#log;
+    if (log.onTheWay >= LOG_WINDOW) log.dropped += 1;
+    else this.#postLog(level, text);
+  }
+
+  #postLog(level, text) {
+    this.#log.onTheWay += 1;
+    this.#post("log", { level, text, seq: ++this.#log.seq });
+  }
+
+  /* ---- the host's side ------------------------------------------------------------------------ */
+
+  /** The number of a peer that the host names. */
+  #peer({ name, incarnation }) {
+    const peer = this.#instance.peer(name, incarnation);
+    this.#peers[peer] ??= { name, incarnation, host: name === this.#hostName };
+    return peer;
+  }
+
+  data({ bytes }) {
+    if (!this.#loop.deliver(this.#hostPeer, new Uint8Array(bytes))) {
+      throw new Error("the link from the host is malformed");
+    }
+  }
+
+  accept({ from, offer }) {
+    this.#loop.accept(this.#peer(from), offer);
+  }
+
+  down(node) {
+    this.#loop.peerDown(this.#peer(node));
+  }
+
+  /** Tells how things stand, after everything that came before was worked off. */
+  probe(round) {
+    this.#loop.settle();
+    const traffic = [];
+    this.#peers.forEach(({ name, incarnation }, peer) => {
+      traffic.push([`${name}/${incarnation}`, ...this.#traffic.of(peer)]);
+    });
+    this.#post("idle", { round, idle: this.#loop.wake === Infinity, traffic });
+  }
+
+  logged(count) {
+    const log = this.#log;
+    log.onTheWay -= count;
+    if (log.dropped === 0) return;
+    const { dropped } = log;
+    log.dropped = 0;
+    this.#postLog("warn", `dropped ${dropped} lines of log`);
+  }
+
+  /** Its thread is taken away: nothing runs any more, and nobody is told. */
+  abandon() {
+    this.#stop();
+  }
+
+  close() {
+    this.#stop();
+    this.#instance?.close();
+    this.#post("closed");
+  }
+}
+
+/** What is done for each type of message. */
+const handlers = {
+  start(message) {
+    this.start(message);
+  },
+  data(message) {
+    this.data(message);
+  },
+  accept(message) {
+    this.accept(message);
+  },
+  refused({ to }) {
+    this.down(to);
+  },
+  down({ name, incarnation }) {
+    this.down({ name, incarnation });
+  },
+  probe({ round }) {
+    this.probe(round);
+  },
+  logged({ count }) {
+    this.logged(count);
+  },
+  close() {
+    this.close();
+  },
+};

@@ -1,0 +1,79 @@
+/** What Mooncast needs of Node: threads, files, the number of processors. */
+import fs from "node:fs";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+
+import { Files, NodeFiles } from "./files.js";
+
+/** Node's files, with standard output and error given to somebody else. */
+class CapturedFiles extends NodeFiles {
+  #output;
+
+  constructor(output) {
+    super(fs);
+    this.#output = output;
+  }
+
+  standard(fd) {
+    if (fd === 0) return super.standard(fd);
+    return {
+      terminal: true, // lines are wanted as they come
+      read: () => refuse("EBADF"),
+      write: (bytes) => this.#output(fd, bytes.slice()),
+      seek: () => refuse("ESPIPE"),
+      close: () => {},
+    };
+  }
+}
+
+function refuse(code) {
+  throw Object.assign(new Error(code), { code });
+}
+
+/** The files of a Lua node in a thread of Node. */
+export function makeFiles({ capture }, output) {
+  return new Files(capture ? new CapturedFiles(output) : new NodeFiles(fs), process.env);
+}
+
+/** A worker thread, as workers are started everywhere. */
+class Thread {
+  #worker;
+  #events;
+
+  /** @param {{ onMessage: (message: unknown) => void, onEnd: (cause: string) => void }} events */
+  constructor(name, url, events) {
+    this.#events = events;
+    // execArgv: flags like --input-type or -e of the main thread do not fit a worker.
+    this.#worker = new Worker(url, { name, execArgv: [] });
+    this.#worker.on("message", events.onMessage);
+    this.#worker.on("messageerror", (error) => events.onEnd(`a message could not be read: ${error.message}`));
+    this.#worker.on("error", (error) => events.onEnd(error?.message ?? String(error)));
+    this.#worker.on("exit", (code) => events.onEnd(`its thread ended with code ${code}`));
+  }
+
+  post(message, transfer) {
+    this.#worker.postMessage(message, transfer);
+  }
+
+  /** Ends the thread whatever it does; resolves when it is gone. */
+  async terminate() {
+    await this.#worker.terminate();
+  }
+}
+
+/** @type {import("./platform.js").Platform} */
+export const nodePlatform = {
+  name: "node",
+  sharedMemory: true,
+  defaultWorkers: () => Math.max(1, availableParallelism() - 1),
+  makeFiles,
+  startThread: (name, events, url) => new Thread(name, url ?? new URL("./worker-node.js", import.meta.url), events),
+  async compile(source) {
+    const path = source instanceof URL || /^file:/.test(source) ? fileURLToPath(source) : source;
+    return WebAssembly.compile(await readFile(path));
+  },
+  /** Whether the nodes can read the program's file by themselves. */
+  readsFiles: true,
+};

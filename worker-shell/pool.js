@@ -1,0 +1,197 @@
+/**
+ * The nodes of a system: starts them, links them to one another, notices their ends and tells the
+ * others. Names are never used twice at a time; incarnations are random, so that what was sent to a
+ * node that died finds nobody.
+ */
+import { ActorError } from "./errors.js";
+import { InlineThread } from "./inline-thread.js";
+import { encodeConfig } from "./node-instance.js";
+import { randomId, randomSecret } from "./random.js";
+import { Doorbells } from "./ring.js";
+import { WorkerHandle } from "./worker-handle.js";
+
+/** Nodes that can live at a time: each has a doorbell. */
+const MAX_NODES = 1024;
+
+/**
+ * @typedef {object} PoolOptions
+ * @property {import("./platform.js").Platform} platform
+ * @property {WebAssembly.Module} module
+ * @property {"ring" | "port" | "memory"} link
+ * @property {{ name: string, incarnation: number }} host
+ * @property {object} hostRef the reference of mc.host
+ * @property {number} callTimeout
+ * @property {number} startTimeout
+ * @property {unknown[]} args
+ * @property {string} version
+ * @property {object} more what else a node starts with: capture, files
+ * @property {string | URL} [workerUrl]
+ */
+
+export class Pool {
+  #options;
+  #nodes = new Map();
+  #dead = new Set();
+  #children = new Map();
+  #doorbells;
+  #freeSlots = [];
+  #nextSlot = 0;
+  #count = 0;
+  #listener;
+
+  /**
+   * @param {PoolOptions} options
+   * @param {{ data: Function, event: Function, exit: Function, down: Function, foreign: Function, started: Function }} listener
+   */
+  constructor(options, listener) {
+    this.#options = options;
+    this.#listener = listener;
+    if (options.link === "ring") this.#doorbells = Doorbells.create(MAX_NODES);
+  }
+
+  /** Living nodes, in the order they were started. @returns {WorkerHandle[]} */
+  list() {
+    return [...this.#nodes.values()];
+  }
+
+  get(name) {
+    return this.#nodes.get(name);
+  }
+
+  /** The way to a node, or the code of the error that explains why there is none. */
+  route(name, incarnation) {
+    const node = this.#nodes.get(name);
+    if (node?.incarnation === incarnation) return node;
+    return this.#dead.has(`${name}/${incarnation}`) ? "node_down" : "unknown_node";
+  }
+
+  /* ---- starting ------------------------------------------------------------------------------- */
+
+  /** Starts the first nodes: each knows all of them from the beginning. */
+  async startFirst(count) {
+    const nodes = Array.from({ length: count }, () => this.#make(`w${++this.#count}`));
+    await Promise.all(nodes.map((node) => this.#start(node)));
+  }
+
+  /** Starts one more node, for the host or as a child of another. */
+  async startOne(parent) {
+    const node = this.#make(this.#newName(parent), parent);
+    await this.#start(node);
+    this.#listener.started(node);
+    return node;
+  }
+
+  #newName(parent) {
+    if (parent === undefined) return `w${++this.#count}`;
+    const children = (this.#children.get(parent) ?? 0) + 1;
+    this.#children.set(parent, children);
+    return `${parent}.${children}`;
+  }
+
+  #make(name, parent) {
+    if (parent !== undefined && !this.#nodes.has(parent)) {
+      throw new ActorError("unknown_node", `there is no node ${parent} that could have a child`);
+    }
+    const slot = this.#takeSlot();
+    const identity = { name, incarnation: randomId(), secret: randomSecret(), parent, slot };
+    const node = new WorkerHandle(identity, this.#hub(), this.#doorbells);
+    this.#nodes.set(name, node);
+    return node;
+  }
+
+  #takeSlot() {
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
+    if (slot >= MAX_NODES) throw new ActorError("overloaded", `there can be ${MAX_NODES} nodes at a time`);
+    this.#doorbells?.clear(slot);
+    return slot;
+  }
+
+  async #start(node) {
+    const { startTimeout } = this.#options;
+    const timer = setTimeout(() => node.kill("node_down", `it was not ready after ${startTimeout} ms`), startTimeout);
+    try {
+      await node.start((events) => this.#thread(node.name, events), this.#startMessage(node));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #thread(name, events) {
+    const { platform, link, workerUrl } = this.#options;
+    if (link === "memory") return new InlineThread(platform, events);
+    return platform.startThread(name, events, workerUrl);
+  }
+
+  #startMessage(node) {
+    const { module, link, host, more } = this.#options;
+    const doorbells = this.#doorbells?.buffer ?? null;
+    return { ...more, module, link, host, doorbells, slot: node.slot, config: this.#config(node) };
+  }
+
+  #config({ name, incarnation, secret }) {
+    const { callTimeout, link, version, args, hostRef } = this.#options;
+    const nodes = this.list().map((node) => [node.name, node.incarnation, node.secret]);
+    const options = { nodes, link, version, args, call_timeout_ms: callTimeout };
+    return encodeConfig({ name, incarnation, secret, host: hostRef, options });
+  }
+
+  /* ---- what nodes say ------------------------------------------------------------------------- */
+
+  #hub() {
+    const { data, event, exit, foreign } = this.#listener;
+    return {
+      data,
+      event,
+      exit,
+      foreign,
+      connect: (node, message) => this.#connect(node, message),
+      dead: (node, cause) => this.#down(node, cause),
+    };
+  }
+
+  /** Hands a link of one node to the other. */
+  #connect(from, { to, offer }) {
+    const target = this.route(to.name, to.incarnation);
+    if (typeof target === "string") return from.post("refused", { to });
+    const transfer = typeof MessagePort !== "undefined" && offer instanceof MessagePort ? [offer] : [];
+    return target.post("accept", { from: { name: from.name, incarnation: from.incarnation }, offer }, transfer);
+  }
+
+  #down(node, cause) {
+    const { name, incarnation } = node;
+    if (this.#nodes.get(name) === node) this.#nodes.delete(name);
+    this.#remember(`${name}/${incarnation}`);
+    this.#freeSlots.push(node.slot);
+    for (const other of this.#nodes.values()) other.post("down", { name, incarnation });
+    this.#listener.down(node, cause);
+    for (const child of this.list().filter((other) => other.parent === name)) {
+      child.kill("node_down", `node ${child.name} ended with ${name}, which had started it`);
+    }
+  }
+
+  /** The dead are told apart from those who never were, the latest of them. */
+  #remember(dead) {
+    this.#dead.add(dead);
+    if (this.#dead.size > MAX_NODES) this.#dead.delete(this.#dead.values().next().value);
+  }
+
+  /* ---- ending --------------------------------------------------------------------------------- */
+
+  /** Kills a node from outside. */
+  async kill(name, code = "node_down", why = `node ${name} was terminated`) {
+    const node = this.#nodes.get(name);
+    if (!node) throw new ActorError("unknown_node", `there is no node ${name}`);
+    await node.kill(code, why);
+  }
+
+  /** Lets a node close itself. */
+  async stop(name) {
+    const node = this.#nodes.get(name);
+    if (!node) throw new ActorError("unknown_node", `there is no node ${name}`);
+    await node.close();
+  }
+
+  async close() {
+    await Promise.all(this.list().map((node) => node.close()));
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * A link over a MessagePort: one transferred ArrayBuffer per batch. A port never pushes back, so the
+ * receiver tells how much it has taken, and the sender keeps no more than a window on the way.
+ */
+
+/** Bytes that may be on the way. */
+export const PORT_WINDOW = 1024 * 1024;
+const ACKNOWLEDGE_EVERY = PORT_WINDOW / 4;
+
+export class PortWriter {
+  #port;
+  #left = PORT_WINDOW;
+
+  /**
+   * @param {MessagePort} port
+   * @param {() => void} onRoom there is room again after bytes were refused
+   */
+  constructor(port, onRoom) {
+    this.#port = port;
+    let refused = false;
+    port.onmessage = ({ data }) => {
+      this.#left += data;
+      if (refused) onRoom();
+      refused = false;
+    };
+    this.refuse = () => (refused = true);
+  }
+
+  /** Sends what the window allows. @param {Uint8Array} bytes @returns {number} how many */
+  write(bytes) {
+    const count = Math.min(bytes.length, this.#left);
+    if (count < bytes.length) this.refuse();
+    if (count === 0) return 0;
+    // A copy of its own: posting a view would clone the whole memory it looks at.
+    const batch = bytes.slice(0, count);
+    this.#left -= count;
+    this.#port.postMessage(batch.buffer, [batch.buffer]);
+    return count;
+  }
+
+  close() {
+    this.#port.close();
+  }
+}
+
+export class PortReader {
+  #port;
+  #taken = 0;
+
+  /** @param {MessagePort} port @param {(bytes: Uint8Array) => void} onBytes */
+  constructor(port, onBytes) {
+    this.#port = port;
+    port.onmessage = ({ data }) => {
+      this.#acknowledge(data.byteLength);
+      onBytes(new Uint8Array(data));
+    };
+  }
+
+  #acknowledge(count) {
+    this.#taken += count;
+    if (this.#taken < ACKNOWLEDGE_EVERY) return;
+    this.#port.postMessage(this.#taken);
+    this.#taken = 0;
+  }
+
+  close() {
+    this.#port.close();
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * How a program runs: the first node runs its file; if that calls mc.main, the other nodes run the
+ * file too, and then main runs on the first.
+ */
+import { ActorError } from "./errors.js";
+import { StuckDetector } from "./stuck.js";
+
+/** How long to wait for an explanation of what waits for what. */
+const EXPLAIN_MS = 1000;
+const FOREVER = { timeout: Infinity };
+
+export class Program {
+  #system;
+  #pool;
+  #host;
+  #options;
+  #hasMain = false;
+  #abort = new AbortController();
+  /** When main has returned; rejects with its error. */
+  ended = Promise.resolve();
+
+  constructor(system, pool, host, options) {
+    this.#system = system;
+    this.#pool = pool;
+    this.#host = host;
+    this.#options = options;
+  }
+
+  /** Runs the file where it has to run. */
+  async load(chunkname, args, source) {
+    const text = source ?? (await this.#fetch(chunkname));
+    const call = (node) => this.#watched(node, "run", [chunkname, text ?? null, ...args]);
+    const [first, ...others] = this.#system.nodes();
+    this.#hasMain = (await call(first)) === "main";
+    if (this.#hasMain) await Promise.all(others.map(call));
+  }
+
+  /** A page's nodes have no files of the server: the host gets the text. */
+  async #fetch(chunkname) {
+    if (this.#options.readsFiles) return undefined;
+    const response = await fetch(chunkname);
+    if (!response.ok) throw new Error(`cannot open ${chunkname}: ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  main(args) {
+    if (!this.#hasMain) return this.ended;
+    this.ended = this.#watched(this.#system.nodes()[0], "main", args).then(() => undefined);
+    return this.ended;
+  }
+
+  /** A call without a deadline; if asked to, ends it when nothing can answer it any more. */
+  async #watched(node, method, args) {
+    const ref = this.#system.nodeActor(node);
+    if (!this.#options.detectStuck) return ref.call(method, args, FOREVER);
+    const stuck = new AbortController();
+    const { name, incarnation } = this.#host;
+    const busy = () => this.#host.stats().tasks > 0;
+    const detector = new StuckDetector(this.#pool, { name, incarnation, busy }, () => stuck.abort());
+    try {
+      return await ref.call(method, args, { ...FOREVER, signal: stuck.signal });
+    } catch (error) {
+      if (stuck.signal.aborted) throw await this.#explain(node);
+      throw error;
+    } finally {
+      detector.stop();
+    }
+  }
+
+  async #explain(node) {
+    const waits = await this.#system.nodeActor(node).call("waits", [], { timeout: EXPLAIN_MS }).catch(() => undefined);
+    const what = "the program can never end: every node is idle, no timer is set, and no message is on the way";
+    const text = typeof waits === "string" && waits !== "" ? `${what}. What waits on ${node}: ${waits}` : what;
+    return new ActorError("deadlock", text);
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * How a node runs in a worker whose links are rings: it takes a piece from each ring in turn, steps,
+ * and sleeps on its doorbell when nothing is left. While the host has posted messages it takes those
+ * first. Where they can be read in the event loop only, it returns to there; `turn` is called again
+ * after each.
+ */
+import { RingReader, RingWriter } from "./ring.js";
+
+const BUDGET_MS = 4;
+/** Small pieces make both sides of a link work at the same time instead of in lockstep. */
+const SMALL_PIECE = 1024;
+/** Pieces of something so large that a whole one makes the node send nothing. */
+const LARGE_PIECE = 64 * 1024;
+
+export class RingLoop {
+  #instance;
+  #doorbells;
+  #slot;
+  #traffic;
+  #readers = [];
+  #writers = new Map();
+  #seen = 0;
+  #wake = 0;
+  #stopped = false;
+  #pull;
+
+  /**
+   * @param {import("./node-instance.js").NodeInstance} instance
+   * @param {{ doorbells: import("./ring.js").Doorbells, slot: number, traffic: object,
+   *   malformed: (peer: number) => void, pull?: () => boolean }} outside
+   *   pull: takes a message of the host right here; false when there is none yet
+   */
+  constructor(instance, { doorbells, slot, traffic, malformed, pull = () => false }) {
+    this.#instance = instance;
+    this.#doorbells = doorbells;
+    this.#slot = slot;
+    this.#traffic = traffic;
+    this.malformed = malformed;
+    this.#pull = pull;
+  }
+
+  /** Until when nothing happens by itself: 0 running, Infinity only bytes wake it. */
+  get wake() {
+    return this.#wake;
+  }
+
+  /** The sending end to a new peer; what it returns goes to that peer's `accept`. */
+  connect(peer) {
+    const writer = new RingWriter(this.#doorbells, this.#slot);
+    this.#writers.set(peer, writer);
+    return { offer: writer.buffer, transfer: [] };
+  }
+
+  accept(peer, buffer) {
+    const ring = new RingReader(buffer, this.#doorbells, this.#slot);
+    this.#readers.push({ peer, ring, piece: SMALL_PIECE, dropped: false });
+  }
+
+  send(peer, bytes) {
+    const taken = this.#writers.get(peer)?.write(bytes) ?? bytes.length;
+    this.#traffic.sent(peer, taken);
+    return taken;
+  }
+
+  /** A message of the host was read in the event loop. */
+  heard() {
+    this.#seen = (this.#seen + 1) | 0;
+  }
+
+  /** Bytes that the host posted. */
+  deliver(peer, bytes) {
+    this.#traffic.received(peer, bytes.length);
+    const sound = this.#instance.deliver(peer, bytes);
+    this.#wake = this.#instance.step(BUDGET_MS);
+    return sound;
+  }
+
+  /** The peer is dead: what it had sent comes first, then the node is told. */
+  peerDown(peer) {
+    for (const reader of this.#readers.filter((each) => each.peer === peer)) {
+      while (this.#take(reader, LARGE_PIECE));
+    }
+    this.#readers = this.#readers.filter((each) => each.peer !== peer);
+    this.#writers.delete(peer);
+    this.#instance.peerDown(peer);
+  }
+
+  stop() {
+    this.#stopped = true;
+  }
+
+  /** Steps once, for those who need to know how things stand. */
+  settle() {
+    this.#wake = this.#instance.step(BUDGET_MS);
+  }
+
+  turn() {
+    while (!this.#stopped) {
+      if (this.#hostWaits()) {
+        if (this.#pull()) continue;
+        return;
+      }
+      if (this.#takeFromEach()) continue;
+      this.#wake = this.#instance.step(BUDGET_MS);
+      if (this.#wake > 0) this.#doorbells.sleep(this.#slot, this.#wake, () => this.#anything());
+    }
+  }
+
+  #hostWaits() {
+    return ((this.#doorbells.posted(this.#slot) - this.#seen) | 0) > 0;
+  }
+
+  /** One piece of every ring that has one. */
+  #takeFromEach() {
+    let any = false;
+    for (const reader of this.#readers) {
+      if (!this.#take(reader, reader.piece)) continue;
+      any = true;
+      const before = this.#traffic.total;
+      this.#wake = this.#instance.step(BUDGET_MS);
+      // Nobody waits for an answer to this: take more at a time.
+      reader.piece = this.#traffic.total === before ? Math.min(LARGE_PIECE, reader.piece * 2) : SMALL_PIECE;
+    }
+    return any;
+  }
+
+  /** @returns {boolean} whether there was something to take */
+  #take(reader, most) {
+    const piece = reader.ring.peek(most);
+    if (piece === null) return false;
+    if (!reader.dropped && !this.#instance.deliver(reader.peer, piece)) {
+      reader.dropped = true;
+      this.malformed(reader.peer);
+    }
+    reader.ring.advance(piece.length);
+    this.#traffic.received(reader.peer, piece.length);
+    return true;
+  }
+
+  #anything() {
+    if (this.#hostWaits()) return true;
+    for (const reader of this.#readers) if (reader.ring.available > 0) return true;
+    for (const writer of this.#writers.values()) if (writer.unblocked) return true;
+    return false;
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * A byte ring between two threads: one writes, one reads, in a SharedArrayBuffer.
+ *
+ *   word 0   head: bytes ever written, modulo 2^32        written by the sender alone
+ *   word 16  tail: bytes ever read, modulo 2^32           written by the receiver alone
+ *   word 32  the receiver's doorbell + 1, 0 before it accepted the ring
+ *   word 33  the sender's doorbell + 1 while it waits for room, else 0
+ *   byte 256 the data; its size is a power of two
+ *
+ * Nobody ever waits for a lock. Each node has one doorbell, a word that it sleeps on:
+ *
+ *   receiver: writes ASLEEP, looks at everything once more, waits
+ *   sender:   writes data, then head, then swaps ASLEEP for AWAKE, and notifies if it was ASLEEP
+ *
+ * so that either the receiver sees the data in its last look or the sender sees ASLEEP. A full ring
+ * turns the same around: the sender leaves its doorbell in word 33 and looks once more; the receiver
+ * takes it when half of the ring is free. Doorbell words are 64 bytes apart: word 0 is the state,
+ * word 1 counts the messages that the host has posted to this node, which only its event loop can read.
+ */
+
+const HEAD = 0;
+const TAIL = 16;
+const RECEIVER = 32;
+const WAITING = 33;
+const HEADER_BYTES = 256;
+
+const AWAKE = 0;
+const ASLEEP = 1;
+const SLOT_WORDS = 16;
+
+export const RING_BYTES = 64 * 1024;
+
+/** The doorbells of all nodes of a system. */
+export class Doorbells {
+  #words;
+
+  /** @param {SharedArrayBuffer} buffer */
+  constructor(buffer) {
+    this.buffer = buffer;
+    this.#words = new Int32Array(buffer);
+  }
+
+  /** @param {number} slots how many nodes there can be at a time */
+  static create(slots) {
+    return new Doorbells(new SharedArrayBuffer(slots * SLOT_WORDS * 4));
+  }
+
+  get slots() {
+    return this.#words.length / SLOT_WORDS;
+  }
+
+  /** Wakes a node if it sleeps. */
+  ring(slot) {
+    const word = slot * SLOT_WORDS;
+    if (Atomics.compareExchange(this.#words, word, ASLEEP, AWAKE) === ASLEEP) {
+      Atomics.notify(this.#words, word, 1);
+    }
+  }
+
+  /** Tells a node that a message of the host waits in its event loop. */
+  control(slot) {
+    Atomics.add(this.#words, slot * SLOT_WORDS + 1, 1);
+    this.ring(slot);
+  }
+
+  /** How many messages the host has posted, modulo 2^32. */
+  posted(slot) {
+    return Atomics.load(this.#words, slot * SLOT_WORDS + 1);
+  }
+
+  /** A slot gets a new owner. */
+  clear(slot) {
+    Atomics.store(this.#words, slot * SLOT_WORDS, AWAKE);
+    Atomics.store(this.#words, slot * SLOT_WORDS + 1, 0);
+  }
+
+  /**
+   * Sleeps until somebody rings or the time is over.
+   * @param {number} slot
+   * @param {number} timeout milliseconds
+   * @param {() => boolean} anything looks once more whether there is something to do
+   */
+  sleep(slot, timeout, anything) {
+    const word = slot * SLOT_WORDS;
+    Atomics.store(this.#words, word, ASLEEP);
+    if (!anything()) Atomics.wait(this.#words, word, ASLEEP, timeout);
+    Atomics.store(this.#words, word, AWAKE);
+  }
+}
+
+/** What both ends of a ring share. */
+class RingEnd {
+  constructor(buffer, doorbells, slot) {
+    this.words = new Int32Array(buffer, 0, HEADER_BYTES / 4);
+    this.data = new Uint8Array(buffer, HEADER_BYTES);
+    this.capacity = this.data.length;
+    this.doorbells = doorbells;
+    this.slot = slot;
+  }
+}
+
+export class RingWriter extends RingEnd {
+  #head = 0;
+  #tail = 0;
+  #blocked = false;
+
+  /**
+   * @param {Doorbells} doorbells
+   * @param {number} slot the sender's own doorbell
+   * @param {number} [capacity] a power of two
+   */
+  constructor(doorbells, slot, capacity = RING_BYTES) {
+    const buffer = new SharedArrayBuffer(HEADER_BYTES + capacity);
+    super(buffer, doorbells, slot);
+    this.buffer = buffer;
+  }
+
+  /** Whether bytes were refused and there is room for them now. */
+  get unblocked() {
+    return this.#blocked && this.#room() > 0;
+  }
+
+  #room() {
+    this.#tail = Atomics.load(this.words, TAIL);
+    return this.capacity - ((this.#head - this.#tail) | 0);
+  }
+
+  /** Writes what there is room for. @param {Uint8Array} bytes @returns {number} how many */
+  write(bytes) {
+    let taken = this.#copy(bytes);
+    while (taken < bytes.length) {
+      // Each time anew: the receiver may have taken it for the room that was found since.
+      Atomics.store(this.words, WAITING, this.slot + 1);
+      const more = this.#copy(bytes.subarray(taken));
+      if (more === 0) break;
+      taken += more;
+    }
+    this.#blocked = taken < bytes.length;
+    if (taken > 0) this.#wakeReceiver();
+    return taken;
+  }
+
+  #copy(bytes) {
+    let room = this.capacity - ((this.#head - this.#tail) | 0);
+    if (room < bytes.length) room = this.#room();
+    const count = Math.min(room, bytes.length);
+    if (count === 0) return 0;
+    const at = this.#head & (this.capacity - 1);
+    const first = Math.min(count, this.capacity - at);
+    this.data.set(first === bytes.length ? bytes : bytes.subarray(0, first), at);
+    if (first < count) this.data.set(bytes.subarray(first, count), 0);
+    this.#head = (this.#head + count) | 0;
+    Atomics.store(this.words, HEAD, this.#head);
+    return count;
+  }
+
+  #wakeReceiver() {
+    const receiver = Atomics.load(this.words, RECEIVER);
+    if (receiver > 0) this.doorbells.ring(receiver - 1);
+  }
+}
+
+export class RingReader extends RingEnd {
+  #head = 0;
+  #tail = 0;
+
+  /**
+   * Accepts a ring: from now on its sender rings this node's doorbell.
+   * @param {SharedArrayBuffer} buffer
+   * @param {Doorbells} doorbells
+   * @param {number} slot the receiver's own doorbell
+   */
+  constructor(buffer, doorbells, slot) {
+    super(buffer, doorbells, slot);
+    Atomics.store(this.words, RECEIVER, slot + 1);
+  }
+
+  /** How many bytes can be read. */
+  get available() {
+    this.#head = Atomics.load(this.words, HEAD);
+    return (this.#head - this.#tail) | 0;
+  }
+
+  /** A view of the next bytes, at most `most` and none across the ring's end; null when it is empty. */
+  peek(most) {
+    const count = (this.#head - this.#tail) | 0 || this.available;
+    if (count === 0) return null;
+    const at = this.#tail & (this.capacity - 1);
+    return this.data.subarray(at, at + Math.min(count, most, this.capacity - at));
+  }
+
+  /** Frees what was peeked at. */
+  advance(count) {
+    this.#tail = (this.#tail + count) | 0;
+    Atomics.store(this.words, TAIL, this.#tail);
+    if (Atomics.load(this.words, WAITING) !== 0) this.#wakeSender();
+  }
+
+  #wakeSender() {
+    const used = (Atomics.load(this.words, HEAD) - this.#tail) | 0;
+    if (used > this.capacity / 2) return;
+    const sender = Atomics.exchange(this.words, WAITING, 0);
+    if (sender > 0) this.doorbells.ring(sender - 1);
+  }
+}

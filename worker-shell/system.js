@@ -1,0 +1,374 @@
+/**
+ * A system: the Lua nodes that one host has started, and the host itself, a node that hosts
+ * JavaScript actors.
+ */
+import { ActorError } from "./errors.js";
+import { Events } from "./events.js";
+import { Heartbeat } from "./heartbeat.js";
+import { results } from "./host-actor.js";
+import { HostNode } from "./host-node.js";
+import { currentPlatform } from "./platform.js";
+import { Pool } from "./pool.js";
+import { Program } from "./program.js";
+import { VERSION } from "./version.js";
+
+/** The instance of every Lua node's own actor. */
+const NODE_ACTOR = { instance: 1, type: "mc.node" };
+const START_TIMEOUT_MS = 30_000;
+const DEFAULT_CALL_TIMEOUT_MS = 30_000;
+
+/**
+ * Starts a system. Resolves when every node is ready and, with `main`, the program was loaded.
+ * @param {import("./index.js").SystemOptions} [options]
+ * @returns {Promise<System>}
+ */
+export async function createSystem(options = {}) {
+  checkOptions(options);
+  const platform = await currentPlatform();
+  const wasm = options.wasm ?? new URL("../build/mooncast.wasm", import.meta.url);
+  const module = await compile(platform, wasm);
+  const system = new System(platform, module, options);
+  try {
+    await system.start();
+    return system;
+  } catch (error) {
+    await system.terminateAll();
+    throw error;
+  }
+}
+
+function checkOptions({ workers, link, callTimeout }) {
+  if (workers !== undefined && !(Number.isInteger(workers) && workers >= 0)) {
+    throw new RangeError(`workers is a whole number from 0, not ${workers}`);
+  }
+  if (link !== undefined && link !== "ring" && link !== "port") {
+    throw new RangeError(`link is "ring" or "port", not ${link}`);
+  }
+  if (callTimeout !== undefined && !(callTimeout > 0)) {
+    throw new RangeError(`callTimeout is a number of milliseconds above 0, not ${callTimeout}`);
+  }
+}
+
+async function compile(platform, wasm) {
+  if (wasm instanceof WebAssembly.Module) return wasm;
+  if (wasm instanceof Uint8Array || wasm instanceof ArrayBuffer) return WebAssembly.compile(wasm);
+  try {
+    return await platform.compile(wasm);
+  } catch (error) {
+    throw new Error(`cannot load the wasm: ${error.message}`, { cause: error });
+  }
+}
+
+export class System {
+  #options;
+  #platform;
+  #workers;
+  #link;
+  #host;
+  #pool;
+  #events = new Events();
+  #heartbeat;
+  #closing;
+  #foreign = 0;
+  #program;
+
+  /** For createSystem alone. */
+  constructor(platform, module, options) {
+    this.#options = options;
+    this.#platform = platform;
+    this.#workers = options.workers ?? platform.defaultWorkers();
+    this.#link = this.#workers === 0 ? "memory" : (options.link ?? (platform.sharedMemory ? "ring" : "port"));
+    if (this.#link === "ring" && !platform.sharedMemory) {
+      throw new Error('link "ring" needs SharedArrayBuffer, which this page may only use when it is cross-origin isolated');
+    }
+    this.#host = this.#makeHost();
+    this.#pool = this.#makePool(module, this.#exposeHost());
+  }
+
+  #makeHost() {
+    return new HostNode({
+      name: "host",
+      callTimeout: this.#options.callTimeout ?? DEFAULT_CALL_TIMEOUT_MS,
+      connect: (name, incarnation) => this.#pool.route(name, incarnation),
+      onError: (text) => this.#event("host", { type: "log", level: "error", text }),
+      onMalformed: (peer, error) => this.#event(peer.name, { type: "log", level: "error", text: error.message }),
+    });
+  }
+
+  /** The host's own actor, which Lua nodes know from the start. */
+  #exposeHost() {
+    const host = {
+      start_node: (parent) => this.#startFor(parent),
+      stop_node: (name) => this.#stopIfThere(name),
+      lookup: (name) => this.#host.lookup(name),
+      exit: (code) => this.#exit(code),
+    };
+    return this.#host.expose("mc.host", host, { reentrant: true, permanent: true });
+  }
+
+  #makePool(module, hostRef) {
+    const { name, incarnation } = this.#host;
+    const { args = [], startTimeout = START_TIMEOUT_MS, callTimeout = DEFAULT_CALL_TIMEOUT_MS } = this.#options;
+    const { files, stdout, stderr, workerUrl } = this.#options;
+    const capture = stdout !== undefined || stderr !== undefined;
+    return new Pool(
+      {
+        platform: this.#platform,
+        module,
+        link: this.#link,
+        host: { name, incarnation },
+        hostRef,
+        callTimeout,
+        startTimeout,
+        args,
+        version: VERSION,
+        more: { files, capture },
+        workerUrl,
+      },
+      {
+        data: (node, bytes) => this.#host.deliver(node.name, node.incarnation, bytes),
+        event: (node, event) => this.#event(node.name, event),
+        exit: (node, status) => this.#exit(status),
+        down: (node, cause) => this.#down(node, cause),
+        started: (node) => this.#started(node),
+        foreign: () => (this.#foreign += 1),
+      },
+    );
+  }
+
+  /** For createSystem alone. */
+  async start() {
+    await this.#pool.startFirst(Math.max(1, this.#workers));
+    const { hangTimeout, main, args = [] } = this.#options;
+    if (hangTimeout) this.#heartbeat = new Heartbeat(this.#pool, hangTimeout);
+    if (main === undefined) return;
+    this.#program = this.#newProgram();
+    await this.#program.load(main, args);
+    // Whoever is interested asks for `finished`.
+    this.#program.main(args).catch(() => {});
+  }
+
+  /* ---- actors --------------------------------------------------------------------------------- */
+
+  /**
+   * Makes an actor of a type that the program defines.
+   * @param {string} type
+   * @param {unknown[]} [args] for its init
+   * @param {{ on?: string, timeout?: number }} [options] on: the name of a node
+   * @returns {Promise<import("./ref.js").RemoteRef>}
+   */
+  spawn(type, args = [], { on, ...options } = {}) {
+    const node = this.nodeActor(on ?? this.#pool.list()[0]?.name ?? "w1");
+    return node.call("spawn_type", [type, on ?? null, ...args], options);
+  }
+
+  /** What was exposed under this name. @returns {Promise<import("./ref.js").RemoteRef | undefined>} */
+  async lookup(name) {
+    return this.#host.lookup(name);
+  }
+
+  /**
+   * Makes an object's methods callable from Lua, where mc.lookup(name) finds it.
+   * @param {string} name
+   * @param {object} object
+   * @param {{ reentrant?: boolean, mailbox?: number }} [options]
+   */
+  expose(name, object, options = {}) {
+    if (name === "mc.host") throw new Error("mc.host is the system's own");
+    return this.#host.expose(name, object, options);
+  }
+
+  /** A node's own actor: runs programs, evaluates, tells how things stand. */
+  nodeActor(name) {
+    const node = this.#pool.get(name);
+    if (!node) throw new ActorError("unknown_node", `there is no node ${name}`, { node: name });
+    const { incarnation, secret } = node;
+    return this.#host.refs.get({ node: name, incarnation, secret, ...NODE_ACTOR });
+  }
+
+  /* ---- programs ------------------------------------------------------------------------------- */
+
+  #newProgram() {
+    return new Program(this, this.#pool, this.#host, {
+      detectStuck: this.#options.detectStuck ?? false,
+      readsFiles: this.#platform.readsFiles,
+    });
+  }
+
+  /**
+   * Runs a program on the first node, as `lua file args` would; if it calls mc.main, on every node,
+   * and then main. Resolves when it has ended.
+   * @param {string} file
+   * @param {...unknown} args
+   */
+  async run(file, ...args) {
+    await this.runSource(file, undefined, args);
+  }
+
+  /** As run, with the program's text. @param {string} chunkname as load takes it */
+  async runSource(chunkname, source, args = []) {
+    const program = this.#newProgram();
+    await program.load(chunkname, args, source);
+    await program.main(args);
+  }
+
+  /** When the program given as `main` has ended; rejects with its error. */
+  get finished() {
+    return this.#program?.ended ?? Promise.resolve();
+  }
+
+  /**
+   * Evaluates what was typed at a prompt.
+   * @param {string} entry
+   * @returns {Promise<{ status: "ok" | "more" | "error", text: string }>}
+   */
+  async eval(entry, { on = "w1", ...options } = {}) {
+    const answer = await this.nodeActor(on).call("eval", [entry], { timeout: Infinity, ...options });
+    const [status, text] = Array.isArray(answer) ? answer : [answer, ""];
+    return { status, text: typeof text === "string" ? text : new TextDecoder().decode(text ?? undefined) };
+  }
+
+  /** Names that go on what was typed, and the part of it that they replace. @returns {Promise<[string[], string]>} */
+  async complete(line, { on = "w1" } = {}) {
+    const answer = await this.nodeActor(on).call("complete", [line], { timeout: 1000 });
+    return Array.isArray(answer) && Array.isArray(answer[0]) ? answer : [[], line];
+  }
+
+  /* ---- nodes ---------------------------------------------------------------------------------- */
+
+  /** The names of the living Lua nodes, in the order they were started. */
+  nodes() {
+    return this.#pool.list().filter((node) => node.state === "ready").map((node) => node.name);
+  }
+
+  /** Starts one more worker. @returns {Promise<string>} its name */
+  async startNode() {
+    return (await this.#pool.startOne()).name;
+  }
+
+  async #startFor(parent) {
+    const { name, incarnation, secret } = await this.#pool.startOne(parent);
+    return results(name, incarnation, secret);
+  }
+
+  /** Everybody hears of a new node before it is used. */
+  #started(node) {
+    this.#castOthers(node, "peer_up", [node.name, node.incarnation, node.secret]);
+    this.#events.push({ type: "node", node: node.name });
+  }
+
+  #castOthers(node, method, args) {
+    for (const other of this.#pool.list()) {
+      if (other === node || other.state !== "ready") continue;
+      this.nodeActor(other.name).cast(method, args).catch(() => {});
+    }
+  }
+
+  #down(node, cause) {
+    this.#host.peerDown(node.name, node.incarnation, cause.code);
+    this.#castOthers(node, "peer_down", [node.name, node.incarnation]);
+    if (this.#closing) return;
+    this.#events.push({ type: "down", node: node.name, code: cause.code, reason: cause.message });
+  }
+
+  /** Lets a node end itself: its actors resign. */
+  async stopNode(name) {
+    await this.#pool.stop(name);
+  }
+
+  async #stopIfThere(name) {
+    if (!this.#pool.get(name)) return false;
+    await this.stopNode(name);
+    return true;
+  }
+
+  /** Ends a node from outside, whatever it does. */
+  async terminate(name) {
+    await this.#pool.kill(name);
+  }
+
+  /* ---- looking -------------------------------------------------------------------------------- */
+
+  /** Log lines, nodes that started and nodes that went down, from now on. */
+  events() {
+    return this.#events.iterate();
+  }
+
+  #event(node, event) {
+    if (event.type === "output") return this.#output(node, event);
+    this.#events.push({ ...event, node });
+    if (event.type === "log") this.#log(node, event);
+    return undefined;
+  }
+
+  #log(node, { level, text }) {
+    if (this.#options.log) this.#options.log({ node, level, text });
+    else if (level === "error" || level === "warn") console.error(`${node}: ${level}: ${text}`);
+  }
+
+  #output(node, { fd, bytes }) {
+    const { stdout, stderr } = this.#options;
+    if (fd === 1 && stdout) stdout(bytes, node);
+    else if (fd === 2 && stderr) stderr(bytes, node);
+    else console.log(new TextDecoder().decode(bytes).replace(/\n$/, ""));
+  }
+
+  info() {
+    return {
+      node: this.#host.name,
+      link: this.#link,
+      version: VERSION,
+      workers: this.#pool.list().length,
+      sharedMemory: this.#link === "ring",
+    };
+  }
+
+  /** Counters of the host, and with `nodes` those of every Lua node. */
+  async stats() {
+    const nodes = {};
+    const ask = async (name) => {
+      nodes[name] = await this.nodeActor(name).call("stats", [], { timeout: 5000 }).catch(() => undefined);
+    };
+    const host = { ...this.#host.stats(), foreign_messages: this.#foreign };
+    await Promise.all(this.nodes().map(ask));
+    return { ...host, nodes };
+  }
+
+  /* ---- ending --------------------------------------------------------------------------------- */
+
+  /** A program called os.exit. */
+  #exit(code) {
+    const status = code === true || code === undefined || code === null ? 0 : code === false ? 1 : Number(code);
+    this.#events.push({ type: "exit", code: status });
+    if (this.#options.onExit) this.#options.onExit(status);
+    else this.close();
+    // Whoever called exit is not answered: it ends with its node.
+    return new Promise(() => {});
+  }
+
+  /** Ends every node and fails what is pending. Nothing of the system keeps the process alive then. */
+  close() {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close() {
+    this.#heartbeat?.stop();
+    this.#host.close();
+    await this.#pool.close();
+    this.#events.end();
+  }
+
+  /** As close, without asking anybody. */
+  async terminateAll() {
+    this.#closing ??= Promise.resolve();
+    this.#heartbeat?.stop();
+    this.#host.close();
+    await Promise.all(this.#pool.list().map((node) => node.kill("closed", "the system was closed")));
+    this.#events.end();
+  }
+
+  [Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose")]() {
+    return this.close();
+  }
+}

@@ -1,0 +1,14 @@
+/** What a worker thread of Node runs: one Lua node. Its host is the thread that started it. */
+import { isMainThread, parentPort, receiveMessageOnPort } from "node:worker_threads";
+
+import { NodeShell } from "./node-shell.js";
+import { makeFiles } from "./platform-node.js";
+
+if (isMainThread) {
+  console.error("mooncast: worker-node.js runs inside a worker: start cli.js, or import createSystem from index.js");
+  process.exit(1);
+}
+
+const post = (message, transfer) => parentPort.postMessage(message, transfer);
+const shell = new NodeShell(post, makeFiles, () => receiveMessageOnPort(parentPort)?.message);
+parentPort.on("message", (message) => shell.receive(message));
