@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { describe, it } from "node:test";
+import { Worker } from "node:worker_threads";
+
+import { Doorbells, RingReader, RingWriter } from "../../worker-shell/ring.js";
+
+const bytes = (...list) => Uint8Array.from(list);
+
+function ring(capacity) {
+  const doorbells = Doorbells.create(2);
+  const writer = new RingWriter(doorbells, 0, capacity);
+  return { doorbells, writer, reader: new RingReader(writer.buffer, doorbells, 1) };
+}
+
+function drain(reader, most = 1 << 20) {
+  const got = [];
+  for (let piece; (piece = reader.peek(most)); reader.advance(piece.length)) got.push(...piece);
+  return got;
+}
+
+describe("a ring", () => {
+  it("gives what was put in, in order, and across its end", () => {
+    const { writer, reader } = ring(8);
+    for (let round = 0; round < 50; round++) {
+      assert.equal(writer.write(bytes(round, 1, 2, 3, 4)), 5);
+      assert.deepEqual(drain(reader, 3), [round, 1, 2, 3, 4]);
+    }
+    assert.equal(reader.peek(10), null);
+  });
+
+  it("takes what there is room for, and says when there is room again", () => {
+    const { writer, reader } = ring(8);
+    assert.equal(writer.write(bytes(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)), 8);
+    assert.equal(writer.unblocked, false);
+    assert.equal(writer.write(bytes(9, 10)), 0);
+    reader.advance(reader.peek(3).length);
+    assert.equal(writer.unblocked, true);
+    assert.equal(writer.write(bytes(9, 10)), 2);
+    assert.equal(writer.unblocked, false);
+    assert.deepEqual(drain(reader), [4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  it("counts bytes modulo 2^32", () => {
+    const { writer, reader } = ring(1 << 24);
+    const piece = new Uint8Array(1 << 24).fill(7);
+    for (let i = 0; i < 300; i++) {
+      assert.equal(writer.write(piece), piece.length);
+      assert.equal(reader.available, piece.length);
+      reader.advance(piece.length);
+    }
+    assert.equal(writer.write(bytes(1)), 1);
+    assert.deepEqual(drain(reader), [1]);
+  });
+
+  it("wakes only a sleeper", () => {
+    const doorbells = Doorbells.create(1);
+    const words = new Int32Array(doorbells.buffer);
+    let notified = 0;
+    const { notify } = Atomics;
+    Atomics.notify = (...args) => (notified++, notify(...args));
+    try {
+      doorbells.ring(0);
+      assert.equal(notified, 0);
+      doorbells.sleep(0, 1000, () => {
+        doorbells.ring(0);
+        return false;
+      });
+      assert.equal(notified, 1);
+      assert.equal(words[0], 0);
+    } finally {
+      Atomics.notify = notify;
+    }
+  });
+
+  it("counts the messages that its host has posted, modulo 2^32", () => {
+    const doorbells = Doorbells.create(2);
+    doorbells.control(1);
+    doorbells.control(1);
+    assert.equal(doorbells.posted(1), 2);
+    assert.equal(doorbells.posted(0), 0);
+    doorbells.clear(1);
+    assert.equal(doorbells.posted(1), 0);
+  });
+});
+
+describe("a ring between two threads", () => {
+  const url = new URL("./fixtures/ring-end.js", import.meta.url);
+
+  async function stress({ capacity, total, seed }) {
+    const doorbells = Doorbells.create(2).buffer;
+    const start = (role, slot) => new Worker(url, { workerData: { role, slot, total, seed: seed + slot, capacity, doorbells } });
+    const [writer, reader] = [start("writer", 0), start("reader", 1)];
+    const [buffer] = await once(writer, "message");
+    reader.postMessage(buffer);
+    const [[said]] = await Promise.all([once(reader, "message"), once(writer, "exit"), once(reader, "exit")]);
+    assert.equal(said, "done");
+  }
+
+  it("loses nothing and no wakeup, small and always full", () => stress({ capacity: 64, total: 200_000, seed: 1 }));
+  it("loses nothing and no wakeup, of the usual size", () => stress({ capacity: 65536, total: 30_000_000, seed: 2 }));
+});
