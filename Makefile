@@ -15,6 +15,8 @@ endif
 # What is made is made anew when a flag in here changes.
 SELF := Makefile
 B := build
+# make V=1 shows how each file is compiled.
+Q := $(if $(V),,@)
 CC ?= cc
 EMCC ?= emcc
 
@@ -53,8 +55,11 @@ help:
 	@echo 'make run      build the wasm and run $(EXAMPLE) on FILES (make run FILES="a.txt b.txt")'
 	@echo 'make test     lint and every test suite; the last line sums them up'
 	@echo 'make wasm     $(B)/mooncast.wasm; EXTRA=my.c links C of your own into it'
-	@echo 'make native   $(B)/native/mooncast.so, for stock lua5.4 and busted'
+	@echo 'make native   $(B)/native/: mooncast.so for stock lua5.4 and busted, libmooncast.a for C programs'
+	@echo 'make install  both, with headers and a pkg-config file, below PREFIX ($(PREFIX))'
+	@echo 'make example  builds and runs the C program in bindings/examples'
 	@echo 'make unit     the C unit tests, under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make fuzz     each fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS)); FUZZ=value runs one'
 	@echo 'make lint     luacheck, eslint, gcc and emcc warnings, clang-format'
 	@echo 'make format   clang-format over our C'
 	@echo 'make bench    measures for about two minutes; prints JSON lines'
@@ -74,7 +79,7 @@ $(B)/npm.stamp: package.json package-lock.json
 	@touch $@
 
 .PHONY: deps
-deps: $(B)/deps-wasm.stamp $(B)/deps-native.stamp $(B)/deps-test.stamp $(B)/npm.stamp
+deps: $(B)/deps-wasm.stamp $(B)/deps-native.stamp $(B)/deps-test.stamp $(B)/deps-fuzz.stamp $(B)/npm.stamp
 
 # --- other people's source ----------------------------------------------------------------------
 
@@ -87,7 +92,7 @@ $(LUA)/.stamp: $(B)/source/lua.tar.gz $(PATCHES) $(SELF)
 	rm -rf $(LUA)
 	mkdir -p $(LUA)
 	tar xzf $< -C $(LUA) --strip-components=1
-	set -e; for p in $(PATCHES); do echo "$$p"; patch -s -d $(LUA) -p1 <"$$p"; done
+	@set -e; for p in $(PATCHES); do echo "$$p"; patch -s -d $(LUA) -p1 <"$$p"; done
 	touch $@
 
 $(CJSON)/.stamp: $(B)/source/lua-cjson.tar.gz $(SELF)
@@ -137,7 +142,8 @@ $(W)/lua-5.4.7/src/lmathlib.o: WASM_CFLAGS += -Dtime=mc_lua_seed_time
 
 define compile_wasm
 @mkdir -p $(@D)
-$(EMCC) $(WASM_CFLAGS) -c -o $@ $<
+@echo '$(EMCC) $<'
+$(Q)$(EMCC) $(WASM_CFLAGS) -c -o $@ $<
 endef
 $(WASM_OBJECTS): $(HEADERS) $(SELF) $(LUA)/.stamp $(CJSON)/.stamp | $(B)/deps-wasm.stamp
 # The archives' files appear with their stamps.
@@ -154,11 +160,13 @@ $(W)/objects.txt: force
 	@mkdir -p $(@D)
 	@printf '%s\n' $(WASM_OBJECTS) | cmp -s - $@ || printf '%s\n' $(WASM_OBJECTS) >$@
 
-$(B)/mooncast.wasm: $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
+# Where the wasm goes; another name keeps one with EXTRA apart.
+WASM ?= $(B)/mooncast.wasm
+$(WASM): $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
 	$(EMCC) $(WASM_LDFLAGS) -o $@ @$<
 
 .PHONY: wasm
-wasm: $(B)/mooncast.wasm
+wasm: $(WASM)
 
 # --- native -------------------------------------------------------------------------------------
 
@@ -174,7 +182,8 @@ $(N)/lua-cjson-2.1.0/%.o: STD := -std=gnu11 $(CJSON_FLAGS)
 
 define compile_native
 @mkdir -p $(@D)
-$(CC) $(NATIVE_CFLAGS) -c -o $@ $<
+@echo '$(CC) $<'
+$(Q)$(CC) $(NATIVE_CFLAGS) -c -o $@ $<
 endef
 $(NATIVE_OBJECTS): $(HEADERS) $(SELF) $(CJSON)/.stamp | $(B)/deps-native.stamp
 $(N)/%.o: $(B)/%.c
@@ -186,29 +195,115 @@ $(N)/%.o: %.c
 $(N)/mooncast.so: $(NATIVE_OBJECTS) $(SELF)
 	$(CC) -shared -pthread -Wl,-Bsymbolic -o $@ $(NATIVE_OBJECTS) -lm
 
+# The same for C programs, which bring their own Lua: see bindings/include/mooncast_lua.h.
+LIB_OBJECTS := $(filter-out %/native_module.o,$(NATIVE_OBJECTS))
+$(N)/libmooncast.a: $(LIB_OBJECTS) $(SELF)
+	@rm -f $@
+	$(AR) rcs $@ $(LIB_OBJECTS)
+
 .PHONY: native
-native: $(N)/mooncast.so
+native: $(N)/mooncast.so $(N)/libmooncast.a
+
+# The C program in bindings/examples, as its users would build it.
+$(N)/host: bindings/examples/host.c $(N)/libmooncast.a $(HEADERS)
+	$(CC) -O2 $(STD) -Wall -Wextra -Werror -Ibindings/include -I$(LUA_INCLUDE) -o $@ $< $(N)/libmooncast.a \
+	  -llua5.4 -lm -pthread
+
+.PHONY: example
+example: $(N)/host
+	$(N)/host bindings/examples/host.lua
+
+PREFIX ?= /usr/local
+LUA_CMOD ?= $(PREFIX)/lib/lua/5.4
+VERSION := $(shell sed -n 's/^\#define MC_VERSION "\(.*\)"/\1/p' runtime/include/mooncast.h)
+
+define PKGCONFIG
+prefix=$(PREFIX)
+Name: mooncast
+Description: Lua 5.4 with distributed actors
+Version: $(VERSION)
+Requires: lua5.4
+Cflags: -I$${prefix}/include/mooncast
+Libs: -L$${prefix}/lib -lmooncast -lm -pthread
+endef
+export PKGCONFIG
+
+# The module alone, as LuaRocks wants it.
+.PHONY: install-module
+install-module: $(N)/mooncast.so
+	install -d $(DESTDIR)$(LUA_CMOD)
+	install -m 755 $< $(DESTDIR)$(LUA_CMOD)/mooncast.so
+
+.PHONY: install
+install: native install-module
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/mooncast
+	install -m 644 $(N)/libmooncast.a $(DESTDIR)$(PREFIX)/lib/libmooncast.a
+	install -m 644 runtime/include/mooncast.h bindings/include/mooncast_lua.h $(DESTDIR)$(PREFIX)/include/mooncast/
+	printf '%s\n' "$$PKGCONFIG" >$(DESTDIR)$(PREFIX)/lib/pkgconfig/mooncast.pc
 
 # --- C unit tests -------------------------------------------------------------------------------
 
-# Every spec/runtime/*.c is a program: it prints what failed and, last, "N passed, N failed".
+# Every spec/runtime/*.c is a program: it prints what failed and, last, "N passed, N failed". What
+# they share is spec/support/*.c; the golden vectors reach them as headers.
 U := $(B)/unit
 UNIT := $(patsubst spec/runtime/%.c,$(U)/%,$(wildcard spec/runtime/*.c))
 UNIT_CFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g \
-  $(STD) -Wall -Wextra -Werror -pthread $(INCLUDES) -Ispec/support
-UNIT_OBJECTS := $(patsubst %.c,$(U)/%.o,$(RUNTIME) $(PLATFORM_NATIVE))
+  $(STD) -Wall -Wextra -Werror -pthread $(INCLUDES) -Ispec/support -I$(U)
+UNIT_OBJECTS := $(patsubst %.c,$(U)/%.o,$(RUNTIME) $(PLATFORM_NATIVE) $(wildcard spec/support/*.c))
+UNIT_VECTORS := $(patsubst spec/vectors/%.json,$(U)/vectors/%.h,$(wildcard spec/vectors/*.json))
 .SECONDARY: $(UNIT_OBJECTS)
 
 $(U)/runtime/%.o: runtime/%.c $(HEADERS) $(SELF) | $(B)/deps-native.stamp
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
-$(U)/%: spec/runtime/%.c $(UNIT_OBJECTS) $(wildcard spec/support/*.h spec/runtime/*.h) $(SELF)
+$(U)/spec/support/%.o: spec/support/%.c $(HEADERS) $(wildcard spec/support/*.h) $(SELF)
+	@mkdir -p $(@D)
+	$(CC) $(UNIT_CFLAGS) -c -o $@ $<
+$(U)/vectors/%.h: spec/vectors/%.json scripts/vectors.mjs
+	@mkdir -p $(@D)
+	node scripts/vectors.mjs $< >$@
+$(U)/%: spec/runtime/%.c $(UNIT_OBJECTS) $(UNIT_VECTORS) $(wildcard spec/support/*.h) $(SELF)
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) -o $@ $< $(UNIT_OBJECTS) -lm
 
 .PHONY: unit
 unit: $(UNIT)
 	@scripts/unit.sh $(UNIT)
+
+# --- fuzzers ------------------------------------------------------------------------------------
+
+# Every spec/fuzz/*.c but the mutator is a target of libFuzzer, which clang has. `make fuzz` runs them
+# one after the other, for half an hour each; FUZZ=value picks, FUZZ_SECONDS=60 shortens.
+F := $(B)/fuzz
+FUZZ_CC ?= clang
+FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,%,$(filter-out %/mutate.c,$(wildcard spec/fuzz/*.c)))
+FUZZ ?= $(FUZZ_TARGETS)
+FUZZ_SECONDS ?= 1800
+FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_CFLAGS := $(FUZZ_SANITIZE) -O1 -g -pthread $(STD) -Wall -Wextra -I$(LUA)/src $(INCLUDES) -Ispec/support
+fuzz_objects = $(patsubst %.c,$(F)/%.o,$(1))
+FUZZ_CORE := $(call fuzz_objects,$(RUNTIME) spec/fuzz/mutate.c)
+# Lua with checks of how its API is used.
+FUZZ_LUA := $(call fuzz_objects,$(addprefix lua/,$(LUA_C)))
+.SECONDARY: $(FUZZ_CORE) $(FUZZ_LUA) $(call fuzz_objects,$(BINDINGS) $(wildcard spec/fuzz/*.c))
+
+$(F)/lua/%.o: $(LUA)/.stamp $(SELF) | $(B)/deps-fuzz.stamp
+	@mkdir -p $(@D)
+	@$(FUZZ_CC) -fsanitize=address -fno-omit-frame-pointer -O1 -g -std=gnu11 -DLUA_USE_POSIX \
+	  -DLUA_USE_APICHECK -c -o $@ $(LUA)/src/$*.c
+$(F)/%.o: %.c $(HEADERS) $(wildcard spec/fuzz/*.h spec/support/*.h) $(SELF) $(LUA)/.stamp | $(B)/deps-fuzz.stamp
+	@mkdir -p $(@D)
+	@echo '$(FUZZ_CC) $<'
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link $(FUZZ_CFLAGS) -c -o $@ $<
+$(F)/lua_%: $(F)/spec/fuzz/lua_%.o $(FUZZ_CORE) $(call fuzz_objects,$(BINDINGS)) $(FUZZ_LUA)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer $(FUZZ_SANITIZE) -pthread -o $@ $^ -lm
+$(F)/%: $(F)/spec/fuzz/%.o $(FUZZ_CORE)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer $(FUZZ_SANITIZE) -o $@ $^ -lm
+
+.PHONY: fuzz fuzz-build
+fuzz-build: $(addprefix $(F)/,$(FUZZ))
+fuzz: fuzz-build
+	@FUZZ_DIR='$(F)' FUZZ_SECONDS='$(FUZZ_SECONDS)' scripts/fuzz.sh $(FUZZ)
 
 # --- running and checking -----------------------------------------------------------------------
 
@@ -224,7 +319,7 @@ lint: $(B)/deps-wasm.stamp $(B)/deps-native.stamp $(B)/deps-test.stamp $(B)/npm.
 # Lays our C out as `make lint` wants it.
 .PHONY: format
 format: $(B)/deps-test.stamp
-	clang-format -i $(wildcard runtime/*.[ch] runtime/include/*.h bindings/*.[ch] spec/*/*.[ch])
+	clang-format -i $(wildcard runtime/*.[ch] runtime/include/*.h bindings/*.[ch] bindings/*/*.[ch] spec/*/*.[ch])
 
 .PHONY: test
 test:

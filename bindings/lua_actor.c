@@ -41,35 +41,57 @@ static int l_type_tostring(lua_State *L) {
   return 1;
 }
 
-/* core.define(name, class, reentrant, travelled): class becomes the newest definition of that type;
-** travelled says that it came from another node. */
-static int l_define(lua_State *L) {
-  mc_lua *M = mc__lua_of(L);
-  size_t len;
-  const char *name = luaL_checklstring(L, 1, &len);
-  luaL_checktype(L, 2, LUA_TTABLE);
-  mc_type *type = mc_utf8_valid(name, len) ? mc_type_named(M->node, name, len) : NULL;
-  luaL_argcheck(L, type, 1, "a type's name is text of 1 to 255 bytes");
+static bool option(lua_State *L, int options, const char *name) {
+  bool set = lua_istable(L, options) && lua_getfield(L, options, name) != LUA_TNIL &&
+             lua_toboolean(L, -1);
+  lua_settop(L, options);
+  return set;
+}
+
+/* Leaves the metatable of class 2 of type on top; options are at 3. */
+static void push_class_meta(lua_State *L, mc_type *type) {
+  bool travelled = option(L, 3, "travelled"), checked = option(L, 3, "signatures");
   lua_createtable(L, 0, 4);
   lua_pushlightuserdata(L, type);
   lua_rawsetp(L, -2, &IS_TYPE);
-  if (lua_toboolean(L, 4)) {
+  lua_pushcfunction(L, l_type_tostring);
+  lua_setfield(L, -2, "__tostring");
+  if (travelled) {
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "travelled");
   }
-  lua_pushcfunction(L, l_type_tostring);
-  lua_setfield(L, -2, "__tostring");
+  if (checked) {
+    lua_getfield(L, 3, "signatures");
+    lua_setfield(L, -2, "signatures");
+  }
+  type->checked = type->checked || checked;
   lua_createtable(L, 0, 2);
   lua_pushvalue(L, 2);
   lua_setfield(L, -2, "__index");
   lua_pushvalue(L, 1);
   lua_setfield(L, -2, "__name");
   lua_setfield(L, -2, "instance");
+}
+
+/* core.define(name, class, options): class becomes the newest definition of that type. Options:
+** reentrant; travelled: it came from another node; stub: only its name is known; signatures: method
+** -> letters; fragile: an error of a handler ends the actor. */
+static int l_define(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  size_t len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  mc_type *type = mc_utf8_valid(name, len) ? mc_type_named(M->node, name, len) : NULL;
+  luaL_argcheck(L, type, 1, "a type's name is text of 1 to 255 bytes");
+  push_class_meta(L, type);
   lua_setmetatable(L, 2);
+  if (option(L, 3, "stub")) return lua_settop(L, 2), 1;
   luaL_unref(L, LUA_REGISTRYINDEX, type->definition ? type->definition : LUA_NOREF);
   lua_pushvalue(L, 2);
   type->definition = luaL_ref(L, LUA_REGISTRYINDEX);
-  type->reentrant = lua_toboolean(L, 3);
+  type->reentrant = option(L, 3, "reentrant");
+  type->fragile = option(L, 3, "fragile");
   mc__lua_forget_methods(L, type);
   lua_settop(L, 2);
   return 1;
@@ -93,6 +115,21 @@ static int l_class_name(lua_State *L) {
   mc_type *type = test_class(L, 1);
   lua_pushstring(L, type ? type->name : NULL);
   return 1;
+}
+
+/* core.protocol(name, names): callers without a definition may use these methods of the type. */
+static int l_protocol(lua_State *L) {
+  size_t len;
+  const char *name = luaL_checklstring(L, 1, &len);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  mc_type *type =
+      mc_utf8_valid(name, len) ? mc_type_named(mc__lua_of(L)->node, name, len) : NULL;
+  luaL_argcheck(L, type, 1, "a type's name is text of 1 to 255 bytes");
+  luaL_unref(L, LUA_REGISTRYINDEX, type->protocol ? type->protocol : LUA_NOREF);
+  lua_settop(L, 2);
+  type->protocol = luaL_ref(L, LUA_REGISTRYINDEX);
+  mc__lua_forget_methods(L, type);
+  return 0;
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -317,10 +354,15 @@ void mc__lua_resign(void *ud, mc_actor *a) {
 
 void mc__lua_open_actor(lua_State *L, mc_lua *M) {
   (void)M;
-  static const luaL_Reg functions[] = {{"define", l_define}, {"class", l_class},
-                                       {"class_name", l_class_name}, {"spawn", l_spawn},
-                                       {"first", l_first}, {"self", l_self},
-                                       {"load", l_load}, {"on", l_on},
+  static const luaL_Reg functions[] = {{"define", l_define},
+                                       {"class", l_class},
+                                       {"class_name", l_class_name},
+                                       {"protocol", l_protocol},
+                                       {"spawn", l_spawn},
+                                       {"first", l_first},
+                                       {"self", l_self},
+                                       {"load", l_load},
+                                       {"on", l_on},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

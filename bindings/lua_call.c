@@ -24,7 +24,8 @@ static void call_is(mc_lua_task *t, const mc_lua_ref *ref, const char *method) {
   t->call_peer = ref->to.peer;
 }
 
-static int raise_call(lua_State *L, mc_lua *M, mc_lua_task *t, mc_error code, const char *detail) {
+static int raise_call(lua_State *L, mc_lua *M, mc_lua_task *t, mc_error code,
+                      const char *detail) {
   mc__lua_push_call_error(M, L, t, code, detail, detail ? strlen(detail) : 0);
   return lua_error(L);
 }
@@ -52,8 +53,8 @@ static mc_lua_task *task_for(mc_lua *M, mc_turn *turn) {
 }
 
 /* Ends a direct turn before its handler ran. */
-static int direct_refused(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *self, mc_error code,
-                          const char *why) {
+static int direct_refused(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *self,
+                          mc_error code, const char *why) {
   mc_turn *turn = t->turn;
   mc__lua_task_free(M, t);
   mc_turn_end(M->node, turn);
@@ -65,6 +66,7 @@ static int direct_failed(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *s
   mc_lua_why why;
   mc_turn *turn = t->turn;
   mc__lua_explain(M, t->co, turn->actor->klass);
+  turn->fatal = turn->actor->type->fragile;
   mc__lua_push_trace(M, L, t->co, t);
   if (mc__lua_copy(M, t->co, lua_gettop(t->co), 1, L, "error", &why) != MC_OK) {
     luaL_tolstring(t->co, -1, NULL);
@@ -83,18 +85,21 @@ static int direct_failed(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *s
   return lua_error(L);
 }
 
-static int direct_done(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *self, int nresults) {
+static int direct_done(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *self,
+                       int nresults) {
   mc_lua_why why = {""};
   mc_turn *turn = t->turn;
   int first = lua_gettop(t->co) - nresults + 1;
-  mc_error code = mc__lua_copy(M, t->co, first, nresults, L, "results", &why);
+  mc_error code = mc__lua_check_results(t->co, t->letters, first, nresults, &why);
+  if (!code) code = mc__lua_copy(M, t->co, first, nresults, L, "results", &why);
   mc__lua_task_free(M, t);
   mc_turn_end(M->node, turn);
   return code ? raise_call(L, M, self, code, why.text) : nresults;
 }
 
 /* Runs the handler now; arguments are the values above `first`. */
-static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *turn, int first) {
+static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *turn,
+                       int first) {
   mc_lua_why why = {""};
   int nresults, nargs = lua_gettop(L) - first + 1;
   mc_lua_task *self = mc__lua_task_current(M), *t = task_for(M, turn);
@@ -102,6 +107,8 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
       !mc__lua_exposed(q->method, q->method_len))
     return direct_refused(L, M, t, self, MC_E_NO_SUCH_METHOD, "no such method");
   mc_error code = mc__lua_copy(M, L, first, nargs, t->co, "arguments", &why);
+  t->letters = mc__lua_signature(L, turn->actor, q->method, q->method_len);
+  if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
   if (code) return direct_refused(L, M, t, self, code, why.text);
   M->depth++;
   int status = mc__lua_task_run(M, L, t, nargs + 1, &nresults);
@@ -113,8 +120,8 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   return mc__lua_await(L, M, call_k, 0);
 }
 
-static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref, mc_message_kind kind,
-                         mc_lua_task *self) {
+static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
+                         mc_message_kind kind, mc_lua_task *self) {
   memset(q, 0, sizeof *q);
   q->kind = kind;
   q->to = &ref->to;
@@ -127,7 +134,8 @@ static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref, mc_mes
 }
 
 /* Calls, with the arguments from `first` to the top of the stack. */
-static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, int first) {
+static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q,
+                int first) {
   mc_sending s;
   mc_lua_why why = {""};
   mc_lua_task *self = mc__lua_task_current(M);
@@ -252,7 +260,8 @@ static int l_stop(lua_State *L) {
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static void settle_error(mc_lua *M, mc_lua_task *t, mc_error code, const char *text, size_t len) {
+static void settle_error(mc_lua *M, mc_lua_task *t, mc_error code, const char *text,
+                         size_t len) {
   mc__lua_push_call_error(M, t->parked, t, code, text, len);
   mc__lua_wake(M, t, 1, true);
 }
@@ -262,8 +271,9 @@ static void settle_raised(mc_lua *M, mc_lua_task *t, mc_reader *r) {
   lua_State *P = t->parked;
   mc_item trace;
   mc_error code = mc__lua_read(M, P, r, &why);
-  if (code == MC_OK && (!mc_read(r, &trace) || r->at != r->end ||
-                        (trace.kind != MC_NIL && trace.kind != MC_TEXT && trace.kind != MC_BYTES))) {
+  if (code == MC_OK &&
+      (!mc_read(r, &trace) || r->at != r->end ||
+       (trace.kind != MC_NIL && trace.kind != MC_TEXT && trace.kind != MC_BYTES))) {
     lua_pop(P, 1);
     code = MC_E_MALFORMED;
   }
@@ -305,8 +315,8 @@ static void refuse_turn(mc_lua *M, mc_lua_task *t, mc_error code, const char *wh
   mc_turn *turn = t->turn;
   if (turn->kind == MC_CAST) {
     char text[400];
-    snprintf(text, sizeof text, "a cast to %s was dropped: %s: %s", turn->actor->type->name,
-             mc_error_name(code), why);
+    snprintf(text, sizeof text, "a cast to %s was dropped: %s: %s",
+             turn->actor->type->name, mc_error_name(code), why);
     mc__lua_log(M, MC_LOG_WARN, text);
   }
   mc_reply_error(M->node, turn, code, why);
@@ -351,6 +361,8 @@ void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments) {
     return;
   }
   mc_error code = mc__lua_read_all(M, t->co, arguments, &nargs, &why);
+  t->letters = mc__lua_signature(M->L, turn->actor, turn->method, turn->method_len);
+  if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
   M->starting = NULL;
   if (code) {
     refuse_turn(M, t, code, why.text);
@@ -367,8 +379,8 @@ static void report_cast(mc_lua *M, mc_lua_task *t) {
   mc__lua_push_trace(M, L, t->co, t);
   luaL_tolstring(t->co, -1, NULL);
   lua_xmove(t->co, L, 1);
-  lua_pushfstring(L, "a cast to %s failed: %s\n%s", t->turn->actor->type->name, lua_tostring(L, -1),
-                  lua_tostring(L, -2));
+  lua_pushfstring(L, "a cast to %s failed: %s\n%s", t->turn->actor->type->name,
+                  lua_tostring(L, -1), lua_tostring(L, -2));
   mc__lua_log(M, MC_LOG_ERROR, lua_tostring(L, -1));
   lua_pop(L, 3);
 }
@@ -381,8 +393,10 @@ static void answer_here(mc_lua *M, mc_lua_task *t, mc_wait *w, bool raised, int 
   luaL_checkstack(to->parked, 16, NULL);
   mc_wait_settled(M->node, w);
   if (raised) mc__lua_push_trace(M, M->L, co, t);
-  mc_error code = mc__lua_copy(M, co, lua_gettop(co) - n + 1, n, to->parked,
-                               raised ? "error" : "results", &why);
+  int first = lua_gettop(co) - n + 1;
+  mc_error code = raised ? MC_OK : mc__lua_check_results(co, t->letters, first, n, &why);
+  if (!code)
+    code = mc__lua_copy(M, co, first, n, to->parked, raised ? "error" : "results", &why);
   if (code && raised) {
     luaL_tolstring(co, -1, NULL);
     lua_xmove(co, to->parked, 1);
@@ -407,8 +421,9 @@ static void answer_there(mc_lua *M, mc_lua_task *t, int n) {
   mc_turn *turn = t->turn;
   mc_buf *out = mc_reply_begin(M->node, turn, false, &frame);
   if (!out) return;
-  mc_error code =
-      mc__lua_write_all(M, t->co, lua_gettop(t->co) - n + 1, n, out, "results", &why);
+  int first = lua_gettop(t->co) - n + 1;
+  mc_error code = mc__lua_check_results(t->co, t->letters, first, n, &why);
+  if (!code) code = mc__lua_write_all(M, t->co, first, n, out, "results", &why);
   if (code) {
     mc_reply_abort(M->node, turn, frame);
     mc_reply_error(M->node, turn, code, why.text);
@@ -446,6 +461,7 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, int status, int nresults) {
   mc_wait *w = mc_turn_waiter(M->node, turn);
   lua_checkstack(t->co, 16);
   if (raised) mc__lua_explain(M, t->co, turn->actor->klass);
+  turn->fatal = raised && turn->actor->type->fragile;
   if (turn->kind == MC_STOP) {
     if (raised) report_cast(M, t);
     lua_settop(t->co, 0);

@@ -67,7 +67,8 @@ void mc__lua_push_call_error(mc_lua *M, lua_State *L, const mc_lua_task *t, mc_e
     lua_pushfstring(L, explain(code), node);
   const char *text = lua_tostring(L, top + 1);
   if (code == MC_E_TYPE_MISMATCH && detail)
-    lua_pushfstring(L, "%s:%s: the actor is a %s, not a %s", type, t->call_method, text, type);
+    lua_pushfstring(L, "%s:%s: the actor is a %s, not a %s", type, t->call_method, text,
+                    type);
   else
     lua_pushfstring(L, "%s:%s: %s", type, t->call_method, text);
   mc__lua_push_error(M, L, code, lua_tostring(L, -1));
@@ -91,8 +92,8 @@ bool mc__lua_is_error(mc_lua *M, lua_State *L, int index) {
 /* ---- tracebacks ------------------------------------------------------------------------------ */
 
 /* M->traces: task -> {value, text}, of the last error that a call of the task raised. */
-void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value, const char *trace,
-                        size_t len) {
+void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value,
+                        const char *trace, size_t len) {
   value = lua_absindex(L, value);
   luaL_checkstack(L, 6, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX, M->traces);
@@ -123,22 +124,38 @@ static bool push_kept(mc_lua *M, lua_State *L, const mc_lua_task *t, int value) 
   return false;
 }
 
+/* The traceback of co without the frames of our own library, which say nothing to the user; the
+** empty string when no Lua of the user's is left. */
+static void push_own_frames(lua_State *to, lua_State *co) {
+  luaL_traceback(to, co, NULL, 0);
+  const char *text = lua_tostring(to, -1), *library = strstr(text, "\n\tmooncast.");
+  if (!library) return;
+  bool users = false;
+  for (const char *line = strstr(text, "\n\t"); line && line < library;
+       line = strstr(line + 1, "\n\t"))
+    users = users || strncmp(line, "\n\t[C]:", 6) != 0;
+  lua_pushlstring(to, text, users ? (size_t)(library - text) : 0);
+  lua_replace(to, -2);
+}
+
 /* The error value is on top of co. */
 void mc__lua_push_trace(mc_lua *M, lua_State *to, lua_State *co, mc_lua_task *t) {
   luaL_checkstack(to, 8, NULL);
   lua_checkstack(co, 8);
-  luaL_traceback(to, co, NULL, 0);
+  push_own_frames(to, co);
   if (!push_kept(M, co, t, -1)) return;
   lua_xmove(co, to, 1);
-  lua_pushfstring(to, "%s\n%s", lua_tostring(to, -1), lua_tostring(to, -2));
+  lua_pushfstring(to, *lua_tostring(to, -2) ? "%s\n%s" : "%s%s", lua_tostring(to, -1),
+                  lua_tostring(to, -2));
   lua_replace(to, -3);
   lua_pop(to, 1);
 }
 
-/* core.traceback() -> text of the last error that a call of this task raised, or nil */
+/* core.traceback([error]) -> text of the last error that a call of this task raised, if it was that
+** one, or nil */
 static int l_traceback(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
-  if (!push_kept(M, L, mc__lua_task_current(M), 0)) lua_pushnil(L);
+  if (!push_kept(M, L, mc__lua_task_current(M), lua_isnone(L, 1) ? 0 : 1)) lua_pushnil(L);
   return 1;
 }
 
@@ -229,8 +246,10 @@ static void push_codes(lua_State *L) {
 }
 
 void mc__lua_open_error(lua_State *L, mc_lua *M) {
-  static const luaL_Reg functions[] = {
-      {"traceback", l_traceback}, {"error", l_error}, {"on_travelled_error", l_on_travelled_error}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"traceback", l_traceback},
+                                       {"error", l_error},
+                                       {"on_travelled_error", l_on_travelled_error},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   push_codes(L);
   lua_setfield(L, -2, "error_codes");

@@ -112,9 +112,9 @@ static int l_log(lua_State *L) {
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static int open_core(lua_State *L, mc_lua *M) {
-  static const luaL_Reg functions[] = {{"stats", l_stats},   {"node", l_node},
-                                       {"peer_down", l_peer_down}, {"random", l_random},
-                                       {"log", l_log},       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"stats", l_stats},   {"node", l_node}, {"peer_down", l_peer_down},
+      {"random", l_random}, {"log", l_log},   {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushliteral(L, MC_VERSION);
   lua_setfield(L, -2, "version");
@@ -124,6 +124,7 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_task(L, M);
   mc__lua_open_call(L, M);
   mc__lua_open_actor(L, M);
+  mc__lua_open_transport(L);
   return 1;
 }
 
@@ -170,20 +171,47 @@ static int open_protected(lua_State *L) {
   return 0;
 }
 
+/* The host as the core sees it: everything goes straight through, but what is sent. */
+static void *core_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
+  mc_lua *M = ud;
+  return M->host.alloc(M->host.ud, ptr, osize, nsize);
+}
+
+static double core_now(void *ud) {
+  mc_lua *M = ud;
+  return M->host.now_ms(M->host.ud);
+}
+
+static void core_random(void *ud, void *out, size_t len) {
+  mc_lua *M = ud;
+  M->host.random(M->host.ud, out, len);
+}
+
+static void core_connect(void *ud, uint32_t peer, const char *name, size_t len,
+                         uint64_t inc) {
+  mc_lua *M = ud;
+  M->host.connect(M->host.ud, peer, name, len, inc);
+}
+
+static mc_host own_host(mc_lua *M) {
+  return (mc_host){M, core_alloc, core_now, core_random, core_connect, mc__lua_send};
+}
+
 mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t name_len,
                      uint64_t incarnation, double call_timeout_ms) {
   mc_lua *M = host->alloc(host->ud, NULL, 0, sizeof *M);
   if (!M) return lua_pushliteral(L, "no memory for a node"), NULL;
   memset(M, 0, sizeof *M);
   M->L = L;
+  M->host = *host;
   *(mc_lua **)lua_getextraspace(L) = M;
-  mc_config config = {.host = *host,
-                      .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume,
-                                   mc__lua_resign},
-                      .name = name,
-                      .name_len = name_len,
-                      .incarnation = incarnation,
-                      .call_timeout_ms = call_timeout_ms};
+  mc_config config = {
+      .host = own_host(M),
+      .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume, mc__lua_resign},
+      .name = name,
+      .name_len = name_len,
+      .incarnation = incarnation,
+      .call_timeout_ms = call_timeout_ms};
   M->node = mc_node_new(&config);
   lua_pushcfunction(L, open_protected);
   lua_pushlightuserdata(L, M);

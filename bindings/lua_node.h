@@ -15,7 +15,7 @@ typedef struct mc_lua mc_lua;
 typedef struct mc_lua_task {
   mc_task base; /* first */
   mc_wait wait;
-  mc_timer timer; /* of a sleep */
+  mc_timer timer;              /* of a sleep */
   struct mc_lua_task *next;    /* free ones; those who await the same task */
   struct mc_lua_task *joiners; /* who awaits this one */
   struct mc_lua_task *joined;  /* the one that this awaited last */
@@ -30,8 +30,9 @@ typedef struct mc_lua_task {
   int blocked; /* C calls on its stack that no await can cross */
   bool failed; /* the one value settled is an error */
   bool settled;
-  bool is_root; /* stands for code that runs outside the scheduler, and blocks */
-  double timeout_ms; /* chosen by mc.with, negative when not */
+  bool is_root;        /* stands for code that runs outside the scheduler, and blocks */
+  double timeout_ms;   /* chosen by mc.with, negative when not */
+  const char *letters; /* the declared results of its handler, or NULL: lua_signature.c */
   /* what is awaited, for messages */
   const mc_type *call_type;
   const char *call_method;
@@ -53,11 +54,18 @@ typedef struct mc_lua_ref {
 enum { MC_PASSABLE = 4 };
 
 /* The moments of an actor's life that mc.on tells of. */
-typedef enum mc_lua_event { MC_ON_ASSIGN, MC_ON_READY, MC_ON_RESIGN, MC_ON_COUNT } mc_lua_event;
+typedef enum mc_lua_event {
+  MC_ON_ASSIGN,
+  MC_ON_READY,
+  MC_ON_RESIGN,
+  MC_ON_COUNT
+} mc_lua_event;
 
 struct mc_lua {
   mc_node *node;
-  lua_State *L; /* the main thread */
+  mc_host host;   /* the node's, but for links made in Lua */
+  int transports; /* registry reference; 0 until there is one */
+  lua_State *L;   /* the main thread */
   mc_lua_task *current;
   mc_lua_task *free_tasks;
   mc_lua_task root;
@@ -75,7 +83,6 @@ struct mc_lua {
   void (*log)(mc_lua *M, int level, const char *text, size_t len);
   void *host_ud;
 };
-
 
 /* An allocator for lua_newstate that keeps to `max` bytes, unless that is 0. */
 typedef struct mc__lua_memory {
@@ -102,15 +109,16 @@ typedef struct mc_lua_why {
   char text[320];
 } mc_lua_why;
 
-mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place, int i,
-                       mc_lua_why *why);
+mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place,
+                       int i, mc_lua_why *why);
 /* `count` values from index on, as an array; `place` names them: "arguments", "results". */
 mc_error mc__lua_write_all(mc_lua *M, lua_State *L, int index, int count, mc_buf *out,
                            const char *place, mc_lua_why *why);
 /* Pushes one value, or nothing and returns a code. Raises only for want of memory. */
 mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why);
 /* Pushes the values of an array that ends the reader's bytes. */
-mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count, mc_lua_why *why);
+mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
+                          mc_lua_why *why);
 /* Copies values between coroutines of one node as sending them would. */
 mc_error mc__lua_copy(mc_lua *M, lua_State *from, int index, int count, lua_State *to,
                       const char *place, mc_lua_why *why);
@@ -124,8 +132,8 @@ void mc__lua_push_call_error(mc_lua *M, lua_State *L, const mc_lua_task *t, mc_e
                              const char *detail, size_t len);
 bool mc__lua_is_error(mc_lua *M, lua_State *L, int index);
 /* Keeps the traceback of the error value at index for mc.traceback in that task. */
-void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value, const char *trace,
-                        size_t len);
+void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value,
+                        const char *trace, size_t len);
 /* Pushes the traceback of an error that ended `co`, with that of the call it came from. */
 void mc__lua_push_trace(mc_lua *M, lua_State *to, lua_State *co, mc_lua_task *t);
 /* An error on top of co that a definition from another node raised: says what did not travel. */
@@ -155,7 +163,8 @@ int mc__lua_awaited(lua_State *L, mc_lua *M);
 /* The values are on t->parked: it can go on. */
 void mc__lua_wake(mc_lua *M, mc_lua_task *t, int nvalues, bool failed);
 /* Runs a coroutine's first resume inside the caller. LUA_YIELD: it awaits. */
-int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs, int *nresults);
+int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
+                     int *nresults);
 void mc__lua_resume(void *ud, mc_task *task);
 void mc__lua_open_task(lua_State *L, mc_lua *M);
 
@@ -166,6 +175,20 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *outcome);
 void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, int status, int nresults);
 int mc__lua_call_method(lua_State *L);
 void mc__lua_open_call(lua_State *L, mc_lua *M);
+
+/* lua_transport.c */
+/* The host's send, with a link made in Lua instead where there is one. ud: the mc_lua. */
+size_t mc__lua_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len);
+void mc__lua_open_transport(lua_State *L);
+
+/* lua_signature.c */
+/* What is declared of a method, or NULL. Valid while the actor lives. */
+const char *mc__lua_signature(lua_State *L, const mc_actor *a, const char *method,
+                              size_t len);
+mc_error mc__lua_check_arguments(lua_State *L, const char *letters, int first, int count,
+                                 mc_lua_why *why);
+mc_error mc__lua_check_results(lua_State *L, const char *letters, int first, int count,
+                               mc_lua_why *why);
 
 /* lua_actor.c */
 bool mc__lua_exposed(const char *name, size_t len);

@@ -41,13 +41,15 @@ static int l_tostring(lua_State *L) {
 }
 
 static int l_newindex(lua_State *L) {
-  return luaL_error(L, "cannot set '%s': an actor's fields are not accessible through a reference",
-                    luaL_tolstring(L, 2, NULL));
+  return luaL_error(
+      L, "cannot set '%s': an actor's fields are not accessible through a reference",
+      luaL_tolstring(L, 2, NULL));
 }
 
 static int l_eq(lua_State *L) {
   mc_lua_ref *a = mc__lua_test_ref(L, 1), *b = mc__lua_test_ref(L, 2);
-  lua_pushboolean(L, a && b && a->to.peer == b->to.peer && a->to.instance == b->to.instance &&
+  lua_pushboolean(L, a && b && a->to.peer == b->to.peer &&
+                         a->to.instance == b->to.instance &&
                          memcmp(a->to.secret, b->to.secret, MC_SECRET_SIZE) == 0);
   return 1;
 }
@@ -58,18 +60,25 @@ static int l_method(lua_State *L) {
   size_t len;
   if (lua_type(L, 2) != LUA_TSTRING)
     return mc__lua_raise(L, MC_E_NO_SUCH_METHOD,
-                         "%s: an actor's fields are not accessible through a reference", type->name);
+                         "%s: an actor's fields are not accessible through a reference",
+                         type->name);
   const char *name = lua_tolstring(L, 2, &len);
   bool known = mc__lua_exposed(name, len);
   if (known && type->definition) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, type->definition);
     lua_pushvalue(L, 2);
     known = lua_rawget(L, -2) == LUA_TFUNCTION;
+  } else if (known && type->protocol) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, type->protocol);
+    lua_pushvalue(L, 2);
+    known = lua_rawget(L, -2) != LUA_TNIL;
   }
   if (!known)
-    return mc__lua_raise(L, MC_E_NO_SUCH_METHOD,
-                         "%s has no method '%s' to call from outside, and an actor's fields are "
-                         "not accessible through a reference", type->name, name);
+    return mc__lua_raise(
+        L, MC_E_NO_SUCH_METHOD,
+        "%s has no method '%s' to call from outside, and an actor's fields are "
+        "not accessible through a reference",
+        type->name, name);
   lua_pushvalue(L, 2);
   lua_pushcclosure(L, mc__lua_call_method, 1);
   lua_pushvalue(L, 2);
@@ -93,8 +102,10 @@ static void push_metatable(lua_State *L, mc_type *type) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, type->refs);
     return;
   }
-  static const luaL_Reg meta[] = {
-      {"__tostring", l_tostring}, {"__newindex", l_newindex}, {"__eq", l_eq}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__tostring", l_tostring},
+                                  {"__newindex", l_newindex},
+                                  {"__eq", l_eq},
+                                  {NULL, NULL}};
   lua_newtable(L);
   luaL_setfuncs(L, meta, 0);
   push_methods(L, type);
@@ -123,7 +134,7 @@ void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *ty
   memcpy(key + 8, &to->peer, 4);
   memcpy(key + 12, to->secret, MC_SECRET_SIZE);
   memcpy(key + 12 + MC_SECRET_SIZE, &type, sizeof type);
-  luaL_checkstack(L, 6, NULL);
+  luaL_checkstack(L, 10, NULL); /* a type's first reference needs 7 */
   lua_rawgeti(L, LUA_REGISTRYINDEX, M->ref_cache);
   lua_pushlstring(L, key, sizeof key);
   lua_pushvalue(L, -1);
@@ -166,7 +177,9 @@ static bool parse_hex(const char **at, char end, uint64_t *out) {
   const char *s = *at;
   *out = 0;
   for (; *s != end; s++) {
-    int digit = *s >= '0' && *s <= '9' ? *s - '0' : *s >= 'a' && *s <= 'f' ? *s - 'a' + 10 : -1;
+    int digit = *s >= '0' && *s <= '9'   ? *s - '0'
+                : *s >= 'a' && *s <= 'f' ? *s - 'a' + 10
+                                         : -1;
     if (digit < 0 || s - *at > 13 || (s > *at && **at == '0')) return false;
     *out = *out << 4 | (uint64_t)digit;
   }
@@ -180,7 +193,9 @@ static bool parse_secret(const char *s, uint8_t out[MC_SECRET_SIZE]) {
     unsigned byte = 0;
     for (int j = 0; j < 2; j++) {
       char c = s[2 * i + j];
-      int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+      int digit = c >= '0' && c <= '9'   ? c - '0'
+                  : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                         : -1;
       if (digit < 0) return false;
       byte = byte << 4 | (unsigned)digit;
     }
@@ -223,7 +238,9 @@ static uint32_t find_node(mc_lua *M, const char *name, size_t len, uint64_t inca
 
 static int resolve_here(lua_State *L, mc_lua *M, const mc_address *to, mc_type *type) {
   mc_actor *actor = mc_actor_at(M->node, to);
-  if (!actor) return mc__lua_raise(L, MC_E_DEAD_ACTOR, "%s: no such actor on this node", type->name);
+  if (!actor)
+    return mc__lua_raise(L, MC_E_DEAD_ACTOR, "%s: no such actor on this node",
+                         type->name);
   if (actor->type == type) return mc__lua_push_ref(M, L, to, type), 1;
   lua_pushfstring(L, "the actor is a %s, not a %s", actor->type->name, type->name);
   mc__lua_push_error(M, L, MC_E_TYPE_MISMATCH, lua_tostring(L, -1));
@@ -295,15 +312,20 @@ static int l_type_name(lua_State *L) {
 }
 
 static int l_node_name(lua_State *L) {
-  lua_pushstring(L, mc_peer_name(mc__lua_of(L)->node, mc__lua_check_ref(L, 1)->to.peer, NULL));
+  lua_pushstring(
+      L, mc_peer_name(mc__lua_of(L)->node, mc__lua_check_ref(L, 1)->to.peer, NULL));
   return 1;
 }
 
 void mc__lua_open_ref(lua_State *L, mc_lua *M) {
-  static const luaL_Reg functions[] = {
-      {"id", l_id},           {"resolve", l_resolve},     {"address", l_address},
-      {"is_ref", l_is_ref},   {"is_local", l_is_local},   {"type_name", l_type_name},
-      {"node_name", l_node_name}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"id", l_id},
+                                       {"resolve", l_resolve},
+                                       {"address", l_address},
+                                       {"is_ref", l_is_ref},
+                                       {"is_local", l_is_local},
+                                       {"type_name", l_type_name},
+                                       {"node_name", l_node_name},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   lua_newtable(L);
   lua_createtable(L, 0, 1);

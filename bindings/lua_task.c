@@ -30,7 +30,8 @@ mc_lua_task *mc__lua_task_new(mc_lua *M) {
   } else {
     lua_State *L = M->L;
     luaL_checkstack(L, 4, NULL);
-    t = lua_newuserdatauv(L, sizeof *t, 0); /* anchored with its coroutine, in one table */
+    t = lua_newuserdatauv(L, sizeof *t,
+                          0); /* anchored with its coroutine, in one table */
     memset(t, 0, sizeof *t);
     lua_createtable(L, 2, 0);
     lua_insert(L, -2);
@@ -62,7 +63,9 @@ void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
   M->free_tasks = t;
 }
 
-mc_lua_task *mc__lua_task_current(mc_lua *M) { return M->current ? M->current : &M->root; }
+mc_lua_task *mc__lua_task_current(mc_lua *M) {
+  return M->current ? M->current : &M->root;
+}
 
 /* ---- awaiting -------------------------------------------------------------------------------- */
 
@@ -86,10 +89,12 @@ void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what) {
   bool can = !mc__lua_task_current(M)->blocked &&
              (M->current ? lua_isyieldable(L) : M->pump && root_can_await(L, M));
   if (can && !M->encoding) return;
-  mc__lua_raise(L, MC_E_CANNOT_AWAIT,
-                "%s cannot be awaited here, inside a C function that calls back (table.sort, "
-                "string.gsub, tostring, require, load and the like): collect first, then call "
-                "from a loop", what);
+  mc__lua_raise(
+      L, MC_E_CANNOT_AWAIT,
+      "%s cannot be awaited here, inside a C function that calls back (table.sort, "
+      "string.gsub, tostring, require, load and the like): collect first, then call "
+      "from a loop",
+      what);
 }
 
 /* Takes the root out of the tasks that wait for another one. */
@@ -101,7 +106,8 @@ static void leave(mc_lua_task *t) {
 
 /* The answer comes while the pump runs on top of this very stack: it settles onto a stack of the
 ** root's own and is moved over. */
-static int await_root(lua_State *L, mc_lua *M, mc_lua_task *t, lua_KFunction k, lua_KContext ctx) {
+static int await_root(lua_State *L, mc_lua *M, mc_lua_task *t, lua_KFunction k,
+                      lua_KContext ctx) {
   bool at_once = t->settled;
   if (!at_once) t->parked = t->co;
   while (!t->settled) {
@@ -110,8 +116,9 @@ static int await_root(lua_State *L, mc_lua *M, mc_lua_task *t, lua_KFunction k, 
       mc_timer_clear(M->node, &t->timer);
       leave(t);
       t->parked = NULL;
-      return mc__lua_raise(L, MC_E_DEADLOCK, "nothing can ever end this wait: no node has anything "
-                                             "left to do and no timer runs");
+      return mc__lua_raise(L, MC_E_DEADLOCK,
+                           "nothing can ever end this wait: no node has anything "
+                           "left to do and no timer runs");
     }
   }
   t->parked = NULL;
@@ -150,7 +157,8 @@ void mc__lua_wake(mc_lua *M, mc_lua_task *t, int nvalues, bool failed) {
 
 static void finish(mc_lua *M, mc_lua_task *t, int status, int nresults);
 
-int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs, int *nresults) {
+int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
+                     int *nresults) {
   mc_lua_task *before = M->current;
   M->current = t;
   int status = lua_resume(t->co, from, nargs, nresults);
@@ -325,8 +333,8 @@ static int l_handle_gc(lua_State *L) {
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, 2, 1);
   lua_rawgeti(L, 2, 0);
-  lua_pushfstring(L, "a task that nobody awaited failed: %s\n%s", luaL_tolstring(L, 3, NULL),
-                  luaL_optstring(L, 4, ""));
+  lua_pushfstring(L, "a task that nobody awaited failed: %s\n%s",
+                  luaL_tolstring(L, 3, NULL), luaL_optstring(L, 4, ""));
   mc__lua_log(mc__lua_of(L), MC_LOG_ERROR, lua_tostring(L, -1));
   return 0;
 }
@@ -347,7 +355,8 @@ static int l_sleep(lua_State *L) {
   mc__lua_check_await(L, M, "a sleep");
   mc_lua_task *t = mc__lua_task_current(M);
   t->timer.fire = slept;
-  if (!isinf(seconds) && !mc_timer_set(M->node, &t->timer, mc_node_now(M->node) + seconds * 1000))
+  if (!isinf(seconds) &&
+      !mc_timer_set(M->node, &t->timer, mc_node_now(M->node) + seconds * 1000))
     return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for a timer");
   return mc__lua_await(L, M, await_k, 0);
 }
@@ -482,8 +491,11 @@ static int start_resume(lua_State *L, bool wrap) {
   const char *status = status_of(L, M, 1);
   const char *why = strcmp(status, "suspended") != 0 ? status : NULL;
   if (why || !lua_checkstack(co, nargs)) {
-    lua_pushfstring(L, why ? "cannot resume %s coroutine" : "too many arguments to resume",
-                    why && *why == 'r' ? "non-suspended" : why && *why == 'n' ? "non-suspended" : why);
+    lua_pushfstring(L,
+                    why ? "cannot resume %s coroutine" : "too many arguments to resume",
+                    why && *why == 'r'   ? "non-suspended"
+                    : why && *why == 'n' ? "non-suspended"
+                                         : why);
     if (wrap) {
       luaL_where(L, 1);
       lua_insert(L, -2);
@@ -546,7 +558,8 @@ static int l_co_isyieldable(lua_State *L) {
 /* Stock close, for what is not parked. Upvalue 1: stock's. */
 static int l_co_close(lua_State *L) {
   check_co(L);
-  if (is_parked(L, mc__lua_of(L), 1)) return luaL_error(L, "cannot close a normal coroutine");
+  if (is_parked(L, mc__lua_of(L), 1))
+    return luaL_error(L, "cannot close a normal coroutine");
   int top = lua_gettop(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
@@ -564,10 +577,13 @@ static void note_passable(lua_State *L, mc_lua *M) {
 }
 
 static void replace_coroutine(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"create", l_co_create}, {"wrap", l_co_wrap},     {"resume", l_co_resume},
-      {"yield", l_co_yield},   {"status", l_co_status}, {"isyieldable", l_co_isyieldable},
-      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"create", l_co_create},
+                                       {"wrap", l_co_wrap},
+                                       {"resume", l_co_resume},
+                                       {"yield", l_co_yield},
+                                       {"status", l_co_status},
+                                       {"isyieldable", l_co_isyieldable},
+                                       {NULL, NULL}};
   lua_getglobal(L, "coroutine");
   luaL_setfuncs(L, functions, 0);
   lua_getfield(L, -1, "close");
@@ -577,10 +593,13 @@ static void replace_coroutine(lua_State *L) {
 }
 
 void mc__lua_open_task(lua_State *L, mc_lua *M) {
-  static const luaL_Reg functions[] = {{"async", l_async}, {"sleep", l_sleep},
-                                       {"now", l_now},     {"timeout", l_timeout},
+  static const luaL_Reg functions[] = {{"async", l_async},
+                                       {"sleep", l_sleep},
+                                       {"now", l_now},
+                                       {"timeout", l_timeout},
                                        {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"await", l_await}, {"status", l_status}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"await", l_await}, {"status", l_status}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   luaL_newmetatable(L, HANDLE);
   luaL_newlib(L, methods);

@@ -23,7 +23,7 @@ typedef struct writer {
   mc_buf *out;
   mc_error error;
   char reason[160];
-  char path[160]; /* built from the inside out */
+  char path[160];                 /* built from the inside out */
   const void *open[MC_MAX_DEPTH]; /* the tables around the value */
 } writer;
 
@@ -142,8 +142,10 @@ static bool write_registered(writer *w, int index, int depth) {
   lua_pushvalue(L, top);
   if (lua_rawget(L, -2) != LUA_TTABLE) {
     lua_settop(L, top - 1);
-    return refuse(w, MC_E_UNSENDABLE,
-                  "cannot send a table with a metatable that is not registered (see mc.type)%s", "");
+    return refuse(
+        w, MC_E_UNSENDABLE,
+        "cannot send a table with a metatable that is not registered (see mc.type)%s",
+        "");
   }
   lua_getfield(L, -1, "name");
   lua_getfield(L, -2, "encode");
@@ -188,11 +190,13 @@ static bool write_table(writer *w, int index, int depth) {
   if (depth >= MC_MAX_DEPTH)
     return refuse(w, MC_E_UNSENDABLE, "cannot send more than 100 nested tables%s", "");
   for (int i = 0; i < depth; i++)
-    if (w->open[i] == self) return refuse(w, MC_E_UNSENDABLE, "cannot send a cycle%s", "");
+    if (w->open[i] == self)
+      return refuse(w, MC_E_UNSENDABLE, "cannot send a cycle%s", "");
   if (!lua_checkstack(L, 12)) return refuse(w, MC_E_OUT_OF_MEMORY, "no memory%s", "");
   w->open[depth] = self;
   if (!lua_getmetatable(L, index)) return write_plain(w, index, depth, false);
-  if (is_meta(L, w->M->map_meta)) return lua_pop(L, 1), write_plain(w, index, depth, true);
+  if (is_meta(L, w->M->map_meta))
+    return lua_pop(L, 1), write_plain(w, index, depth, true);
   if (is_meta(L, w->M->bytes_meta)) return lua_pop(L, 1), write_bytes_object(w, index);
   return write_registered(w, index, depth);
 }
@@ -222,13 +226,13 @@ static bool write_value(writer *w, int index, int depth) {
       return true;
     }
     break;
-  case LUA_TFUNCTION:
-    return refuse(w, MC_E_UNSENDABLE, "cannot send a function%s", "");
+  case LUA_TFUNCTION: return refuse(w, MC_E_UNSENDABLE, "cannot send a function%s", "");
   }
   return refuse(w, MC_E_UNSENDABLE, "cannot send a %s", luaL_typename(L, index));
 }
 
-static mc_error write_top(writer *w, int index, const char *place, int i, mc_lua_why *why) {
+static mc_error write_top(writer *w, int index, const char *place, int i,
+                          mc_lua_why *why) {
   char root[64];
   if (write_value(w, lua_absindex(w->L, index), 0)) return MC_OK;
   if (i)
@@ -250,8 +254,8 @@ static void writer_init(writer *w, mc_lua *M, lua_State *L, mc_buf *out) {
   w->path[0] = '\0';
 }
 
-mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place, int i,
-                       mc_lua_why *why) {
+mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place,
+                       int i, mc_lua_why *why) {
   writer w;
   writer_init(&w, M, L, out);
   return write_top(&w, index, place, i, why);
@@ -314,7 +318,8 @@ static bool read_key(reader *d, int depth) {
   if (!mc_read(d->r, &item)) return malformed(d);
   switch (item.kind) {
   case MC_FLOAT:
-    if (isnan(item.as.number)) return reject(d, MC_E_MALFORMED, "a key that is NaN%s", "");
+    if (isnan(item.as.number))
+      return reject(d, MC_E_MALFORMED, "a key that is NaN%s", "");
     if (item.as.number == floor(item.as.number) && fabs(item.as.number) < 0x1p63)
       return reject(d, MC_E_MALFORMED, "a float key that is integral%s", "");
     break;
@@ -334,10 +339,12 @@ static bool read_map(reader *d, size_t count, int depth) {
   for (size_t i = 0; i < count; i++) {
     if (!read_key(d, depth + 1)) return false;
     lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) != LUA_TNIL) return reject(d, MC_E_MALFORMED, "a key that comes twice%s", "");
+    if (lua_rawget(L, -3) != LUA_TNIL)
+      return reject(d, MC_E_MALFORMED, "a key that comes twice%s", "");
     lua_pop(L, 1);
     if (!read_next(d, depth + 1)) return false;
-    if (lua_isnil(L, -1)) return reject(d, MC_E_MALFORMED, "a map with a nil value%s", "");
+    if (lua_isnil(L, -1))
+      return reject(d, MC_E_MALFORMED, "a map with a nil value%s", "");
     lua_rawset(L, -3);
   }
   return true;
@@ -390,7 +397,9 @@ static bool read_value(reader *d, const mc_item *item, int depth) {
   case MC_INT: lua_pushinteger(L, item->as.integer); return true;
   case MC_FLOAT: lua_pushnumber(L, item->as.number); return true;
   case MC_TEXT:
-  case MC_BYTES: lua_pushlstring(L, item->as.string.data, item->as.string.len); return true;
+  case MC_BYTES:
+    lua_pushlstring(L, item->as.string.data, item->as.string.len);
+    return true;
   case MC_REF: return read_ref(d);
   default: return read_container(d, item, depth);
   }
@@ -412,17 +421,20 @@ mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why) {
 static bool read_values(reader *d, int *count) {
   mc_item item;
   if (!mc_read(d->r, &item)) return malformed(d);
-  if (item.kind != MC_ARRAY) return reject(d, MC_E_MALFORMED, "values that are no array%s", "");
+  if (item.kind != MC_ARRAY)
+    return reject(d, MC_E_MALFORMED, "values that are no array%s", "");
   if (item.as.count > 1000000 || !lua_checkstack(d->L, (int)item.as.count + 8))
     return reject(d, MC_E_MALFORMED, "too many values%s", "");
   *count = (int)item.as.count;
   for (int i = 0; i < *count; i++)
     if (!read_next(d, 0)) return false;
-  if (d->r->at != d->r->end) return reject(d, MC_E_MALFORMED, "bytes behind the values%s", "");
+  if (d->r->at != d->r->end)
+    return reject(d, MC_E_MALFORMED, "bytes behind the values%s", "");
   return true;
 }
 
-mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count, mc_lua_why *why) {
+mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
+                          mc_lua_why *why) {
   reader d = {.M = M, .L = L, .r = r};
   int top = lua_gettop(L);
   return read_values(&d, count) ? MC_OK : read_failed(&d, top, why);
@@ -454,7 +466,8 @@ static mc_error copy_one(mc_lua *M, lua_State *from, int index, int i, lua_State
 mc_error mc__lua_copy(mc_lua *M, lua_State *from, int index, int count, lua_State *to,
                       const char *place, mc_lua_why *why) {
   int top = lua_gettop(to);
-  if (!lua_checkstack(to, count + 8) || !lua_checkstack(from, 16)) return MC_E_OUT_OF_MEMORY;
+  if (!lua_checkstack(to, count + 8) || !lua_checkstack(from, 16))
+    return MC_E_OUT_OF_MEMORY;
   for (int i = 0; i < count; i++) {
     int type = lua_type(from, index + i);
     bool plain = type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER ||
@@ -484,7 +497,8 @@ static int l_encode(lua_State *L) {
   if (code == MC_OK && out.failed) code = MC_E_OUT_OF_MEMORY;
   if (code) {
     mc_buf_fini(&out);
-    return mc__lua_raise(L, code, "%s", code == MC_E_OUT_OF_MEMORY ? "no memory" : why.text);
+    return mc__lua_raise(L, code, "%s",
+                         code == MC_E_OUT_OF_MEMORY ? "no memory" : why.text);
   }
   lua_pushlstring(L, (const char *)out.data, out.len);
   mc_buf_fini(&out);
@@ -512,7 +526,8 @@ static int l_map(lua_State *L) {
   }
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
-  if (lua_getmetatable(L, 1)) return luaL_argerror(L, 1, "the table has a metatable already");
+  if (lua_getmetatable(L, 1))
+    return luaL_argerror(L, 1, "the table has a metatable already");
   lua_rawgeti(L, LUA_REGISTRYINDEX, mc__lua_of(L)->map_meta);
   lua_setmetatable(L, 1);
   return 1;
@@ -560,8 +575,8 @@ static int new_meta(lua_State *L, const char *name) {
 }
 
 void mc__lua_open_value(lua_State *L, mc_lua *M) {
-  static const luaL_Reg functions[] = {{"encode", l_encode}, {"decode", l_decode},
-                                       {"map", l_map},       {"bytes", l_bytes},
+  static const luaL_Reg functions[] = {{"encode", l_encode},     {"decode", l_decode},
+                                       {"map", l_map},           {"bytes", l_bytes},
                                        {"register", l_register}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   M->map_meta = new_meta(L, "mc.map");

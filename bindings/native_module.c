@@ -22,7 +22,8 @@ static int workers_wanted(lua_State *L) {
   char *end;
   long n = strtol(text, &end, 10);
   if (*end || n < 1 || n > 256)
-    return luaL_error(L, "MOONCAST_WORKERS is '%s', not a number of nodes from 1 to 256", text);
+    return luaL_error(L, "MOONCAST_WORKERS is '%s', not a number of nodes from 1 to 256",
+                      text);
   return (int)n;
 }
 

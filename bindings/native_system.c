@@ -41,7 +41,7 @@ typedef struct native_node {
   uint64_t incarnation;
   uint8_t secret[MC_SECRET_SIZE];
   char name[MC_MAX_NAME + 1];
-  char why[512]; /* of a start that failed */
+  char why[512];  /* of a start that failed */
   mc_lock *inbox; /* guards what follows */
   event *first, **last;
   node_state state;
@@ -59,7 +59,8 @@ struct mc_system {
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-static bool push(native_node *to, event_kind kind, native_node *about, const void *bytes, size_t len) {
+static bool push(native_node *to, event_kind kind, native_node *about, const void *bytes,
+                 size_t len) {
   event *e = malloc(sizeof *e + len);
   if (!e) return false;
   *e = (event){.kind = kind, .about = about, .len = len};
@@ -110,8 +111,8 @@ static void tell(native_node *n, const char *function, const native_node *about)
 
 static void handle(native_node *n, const event *e) {
   if (e->kind == EVENT_DATA) {
-    uint32_t peer =
-        mc_peer_named(n->M->node, e->about->name, strlen(e->about->name), e->about->incarnation);
+    uint32_t peer = mc_peer_named(n->M->node, e->about->name, strlen(e->about->name),
+                                  e->about->incarnation);
     if (peer != UINT32_MAX) mc__lua_deliver(n->M, peer, e->bytes, e->len);
   } else {
     tell(n, e->kind == EVENT_UP ? "peer_up" : "peer_down", e->about);
@@ -155,7 +156,8 @@ static native_node *find(mc_system *s, const char *name, uint64_t incarnation) {
   return n;
 }
 
-static void host_connect(void *ud, uint32_t peer, const char *name, size_t len, uint64_t incarnation) {
+static void host_connect(void *ud, uint32_t peer, const char *name, size_t len,
+                         uint64_t incarnation) {
   native_node *n = ud;
   (void)len;
   if (peer >= n->target_count) {
@@ -268,7 +270,8 @@ static int open_library(lua_State *L) {
 static bool open_node(native_node *n, lua_State *L) {
   mc_host host = {n, host_alloc, host_now, host_random, host_connect, host_send};
   const mc_system_config *config = &n->system->config;
-  n->M = mc__lua_open(L, &host, n->name, strlen(n->name), n->incarnation, config->call_timeout_ms);
+  n->M = mc__lua_open(L, &host, n->name, strlen(n->name), n->incarnation,
+                      config->call_timeout_ms);
   bool ok = n->M != NULL;
   if (ok) {
     n->M->log = log_line;
@@ -278,7 +281,8 @@ static bool open_node(native_node *n, lua_State *L) {
     ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
   }
   if (!ok) {
-    snprintf(n->why, sizeof n->why, "cannot start node %s: %s", n->name, luaL_tolstring(L, -1, NULL));
+    snprintf(n->why, sizeof n->why, "cannot start node %s: %s", n->name,
+             luaL_tolstring(L, -1, NULL));
     if (n->M) mc__lua_close(n->M);
     n->M = NULL;
   }
@@ -424,7 +428,8 @@ static void enlist(mc_system *s, native_node *n) {
   mc_lock_leave(s->lock);
 }
 
-static native_node *start_node(mc_system *s, const char *name, char *why, size_t why_size) {
+static native_node *start_node(mc_system *s, const char *name, char *why,
+                               size_t why_size) {
   native_node *n = node_new(s, name);
   if (!n) return snprintf(why, why_size, "cannot start node %s: no memory", name), NULL;
   if (launch(n)) return enlist(s, n), n;
@@ -436,7 +441,9 @@ static native_node *start_node(mc_system *s, const char *name, char *why, size_t
 
 /* ---- what Lua asks of the host: core.native, on w1 ------------------------------------------- */
 
-static mc_system *system_of(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+static mc_system *system_of(lua_State *L) {
+  return lua_touserdata(L, lua_upvalueindex(1));
+}
 
 /* native.start_node(name) -> incarnation, secret */
 static int l_start_node(lua_State *L) {
@@ -573,7 +580,8 @@ lua_State *mc_system_state(mc_system *s) { return s->nodes->M->L; }
 /* Calls a function of node.lua with nargs values on top; false and why when it raises. */
 static bool call_library(mc_system *s, int nargs, char *why, size_t why_size) {
   lua_State *L = mc_system_state(s);
-  if (lua_pcall(L, nargs, 2, 0) == LUA_OK && lua_toboolean(L, -2)) return lua_pop(L, 2), true;
+  if (lua_pcall(L, nargs, 2, 0) == LUA_OK && lua_toboolean(L, -2))
+    return lua_pop(L, 2), true;
   snprintf(why, why_size, "%s", luaL_tolstring(L, -1, NULL));
   lua_settop(L, -2);
   return false;
@@ -589,8 +597,8 @@ static bool push_library(lua_State *L, const char *function) {
   return true;
 }
 
-bool mc_system_run(mc_system *s, const char *path, int argc, const char *const *argv, char *why,
-                   size_t why_size) {
+bool mc_system_run(mc_system *s, const char *path, int argc, const char *const *argv,
+                   char *why, size_t why_size) {
   lua_State *L = mc_system_state(s);
   int top = lua_gettop(L);
   if (!push_library(L, "run_program") || !lua_checkstack(L, argc + 2)) return false;

@@ -19,7 +19,8 @@
 
 MC_IMPORT(mc_now) double mc_now(void);
 MC_IMPORT(mc_log) void mc_log(int level, const char *text, size_t len);
-MC_IMPORT(mc_connect) void mc_connect(uint32_t peer, const char *name, size_t len, double incarnation);
+MC_IMPORT(mc_connect)
+void mc_connect(uint32_t peer, const char *name, size_t len, double incarnation);
 MC_IMPORT(mc_send) size_t mc_send(uint32_t peer, const uint8_t *bytes, size_t len);
 
 /* One instance is one node: the only state there is. */
@@ -44,7 +45,8 @@ static void host_random(void *ud, void *out, size_t len) {
   mc_random(out, len);
 }
 
-static void host_connect(void *ud, uint32_t peer, const char *name, size_t len, uint64_t inc) {
+static void host_connect(void *ud, uint32_t peer, const char *name, size_t len,
+                         uint64_t inc) {
   (void)ud;
   mc_connect(peer, name, len, (double)inc);
 }
@@ -82,9 +84,12 @@ static void set_string(lua_State *L, const char *name, const mc_item *item) {
 
 static void set_value(lua_State *L, const char *name, mc_reader *r) {
   mc_lua_why why;
-  if (mc__lua_read(node, L, r, &why) != MC_OK) luaL_error(L, "config: %s: %s", name, why.text);
+  if (mc__lua_read(node, L, r, &why) != MC_OK)
+    luaL_error(L, "config: %s: %s", name, why.text);
   lua_setfield(L, -2, name);
 }
+
+int mooncast_open(lua_State *L);
 
 /* core.config = {secret, host, options}; then the library. */
 static int open_library(lua_State *L) {
@@ -103,6 +108,14 @@ static int open_library(lua_State *L) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "mooncast.node");
   lua_call(L, 1, 0);
+  lua_pushcfunction(L, mooncast_open);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+/* C of the user's, linked in by make wasm EXTRA=...: see bindings/examples/extra.c. */
+__attribute__((weak)) int mooncast_open(lua_State *L) {
+  (void)L;
   return 0;
 }
 
@@ -114,7 +127,8 @@ static int fail(const char *text) {
 EXPORT(mc_open) int mc_open(const uint8_t *bytes, size_t len) {
   config c;
   mc_host host = {NULL, host_alloc, host_now, host_random, host_connect, host_send};
-  if (!read_config(&c, bytes, len)) return fail("the configuration of the node is malformed");
+  if (!read_config(&c, bytes, len))
+    return fail("the configuration of the node is malformed");
   lua_State *L = luaL_newstate();
   if (!L) return fail("no memory for a Lua state");
   setvbuf(stdout, NULL, _IOLBF, BUFSIZ);

@@ -3,6 +3,8 @@
 
 local _, core = ... -- the binding: bindings/lua_*.c
 local node = require "mooncast.node"
+local signature = require "mooncast.signature"
+local transport = require "mooncast.transport"
 
 local mc = {
   version = core.version,
@@ -18,15 +20,39 @@ local self_name = core.node()
 -- actor, `stopped` runs at its end, and those and names with a leading underscore cannot be called
 -- from outside.
 -- @tparam string name 1 to 255 bytes of text, the type's name on every node
--- @tparam[opt] table options reentrant = true lets other messages in while a handler awaits
+-- @tparam[opt] table options reentrant = true lets other messages in while a handler awaits;
+-- signatures = {method = "string, integer? -> boolean"} is checked when a call arrives, before its
+-- handler runs (bad_arguments), and when it has returned (bad_return): see lua/signature.lua;
+-- on_error = "stop" ends the actor when a handler raised, after the caller was told; the default,
+-- "reply", lets it live
 -- @treturn table the type
 -- @usage local Counter = mc.actor "Counter"
 function mc.actor(name, options)
   if type(name) ~= "string" then error("mc.actor wants the type's name, a string", 2) end
-  local reentrant = options and options.reentrant or false
-  local class = core.define(name, {}, reentrant)
-  node.declare(class, name, 2).reentrant = reentrant
+  options = options or {}
+  local on_error = options.on_error or "reply"
+  if on_error ~= "reply" and on_error ~= "stop" then error("on_error is 'reply' or 'stop'", 2) end
+  local settings = {
+    reentrant = options.reentrant and true,
+    signatures = options.signatures and signature.compile_all(options.signatures),
+    fragile = on_error == "stop",
+  }
+  local class = core.define(name, {}, settings)
+  node.declare(class, name, 2).settings = settings
   return class
+end
+
+local Protocol = {}
+
+--- What callers need to know of an actor type whose code they do not have: the names of its methods.
+-- Calling another name raises no_such_method before anything is sent.
+-- @treturn table a protocol, for mc.resolve
+-- @usage local Greeter = mc.protocol("Greeter", { "hello" })
+function mc.protocol(name, methods)
+  local names = {}
+  for _, method in ipairs(methods) do names[method] = true end
+  core.protocol(name, names)
+  return setmetatable({ name = name }, Protocol)
 end
 
 --- The names of a type's methods that can be called from outside, sorted.
@@ -115,10 +141,11 @@ mc.on = node.on
 mc.id = core.id
 
 --- The reference for an id: the local actor, or a remote reference. Contacts nobody, never waits.
--- @param class an actor type, or its name
+-- @param class an actor type, a protocol, or the type's name
 -- Raises bad_id, unknown_node and, for an actor of this node, dead_actor and type_mismatch.
 function mc.resolve(class, id)
   local name = type(class) == "string" and class or core.class_name(class)
+  if getmetatable(class) == Protocol then name = class.name end
   if not name then error("mc.resolve wants an actor type or its name", 2) end
   return core.resolve(name, id)
 end
@@ -158,6 +185,11 @@ function mc.all(...)
   for i = 1, n do results[i] = select(i, ...):await() end
   return table.unpack(results, 1, n)
 end
+
+--- Extending --------------------------------------------------------------------------------------
+
+--- Links this node to another over bytes that the user moves: see lua/transport.lua.
+mc.transport = transport.new
 
 --- Nodes ------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ local node = {
   by_name = {}, -- type name -> list of infos, oldest first
 }
 local self_name = core.node()
-local Node = core.define("mc.node", {}, true)
+local Node = core.define("mc.node", {}, { reentrant = true })
 
 -- The classes of a name that came over, by hash.
 local received = {}
@@ -130,6 +130,7 @@ end
 -- Two files that define one name with different methods are a mistake; a file that is run again, or
 -- an entry at the REPL, is a new version.
 local function check_sites(info)
+  if info.received then return end
   for _, other in ipairs(node.by_name[info.name]) do
     if other ~= info and other.from_file and info.from_file and other.site ~= info.site
       and method_names(other.class) ~= method_names(info.class) then
@@ -191,17 +192,40 @@ local function module_of(class)
   end
 end
 
-local function install(name, hash, packed)
-  local class = core.define(name, {}, packed.reentrant, true)
+-- Types that only their names are known of, by name, until their definitions come.
+local stubs = {}
+
+local function stub(name)
+  stubs[name] = stubs[name] or core.define(name, {}, { travelled = true, stub = true })
+  return stubs[name]
+end
+
+-- Makes a type of what a sibling sent, then fetches the types that it names and nobody knows here.
+local function install(name, hash, packed, sibling)
+  local class, missing = stub(name), {}
   local methods = definition.unpack(packed.methods, {
     actor_type = function(wanted)
-      return core.class(wanted) or core.define(wanted, {}, false, true)
+      local known = wanted == name and class or core.class(wanted) or stubs[wanted]
+      if not known then missing[#missing + 1] = wanted end
+      return known or stub(wanted)
     end,
     env = _G,
     require = require,
   })
   for key, value in pairs(methods) do class[key] = value end
-  node.infos[class] = { name = name, class = class, hash = hash, received = true, site = "another node" }
+  packed.settings.travelled = true
+  core.define(name, class, packed.settings)
+  stubs[name] = nil
+  for _, wanted in ipairs(missing) do
+    local ok, more = pcall(core.call, sibling.ref, "definition", wanted)
+    -- What cannot come stays a name, enough for references.
+    if ok and stubs[wanted] then pcall(install, wanted, more.hash, more, sibling) end
+  end
+  -- As it came, so that it can travel on.
+  node.infos[class] = {
+    name = name, class = class, hash = hash, received = true, site = "another node",
+    packed = packed.methods, settings = packed.settings,
+  }
   received[name] = received[name] or {}
   received[name][hash] = class
   return class
@@ -213,9 +237,11 @@ local fetching = {}
 local function fetch(name, hash, from)
   local key = name .. "\0" .. hash
   local sibling = node.siblings[from]
-  if not sibling then core.error("not_permitted", "definitions come from nodes of the same host only, not from " .. from) end
+  if not sibling then
+    core.error("not_permitted", "definitions come from nodes of the same host only, not from " .. from)
+  end
   fetching[key] = fetching[key] or core.async(function()
-    return install(name, hash, core.call(sibling.ref, "definition", name, hash))
+    return install(name, hash, core.call(sibling.ref, "definition", name, hash), sibling)
   end)
   local task <close> = setmetatable({}, { __close = function() fetching[key] = nil end })
   return fetching[key]:await(), task
@@ -238,8 +264,8 @@ local function find_class(name, hash, module, from_file, from)
   end
   local info = class and node.infos[class]
   if info and info.from_file and from_file then
-    core.error("version_mismatch", ("%s here (%s) differs from the %s of node %s: both run different versions of its file")
-      :format(name, info.site, name, from))
+    core.error("version_mismatch", ("%s here (%s) differs from the one of node %s: they run different versions of a file")
+      :format(name, info.site, from))
   end
   return (fetch(name, hash, from))
 end
@@ -284,13 +310,23 @@ function Node:spawn_type(name, where, ...)
   return (node.spawn(where or node.least_loaded(), class, ...))
 end
 
-function Node:definition(name, hash)
+-- The version of a type that has that hash; without a hash, the newest.
+local function version_of(name, hash)
+  if not hash then return node.infos[core.class(name)] end
+  if received[name] and received[name][hash] then return node.infos[received[name][hash]] end
   for _, info in ipairs(node.by_name[name] or {}) do
-    if info.hash == hash then
-      return { methods = info.packed or pack(info), reentrant = info.reentrant or nil }
-    end
+    if info.hash == hash then return info end
   end
-  core.error("version_mismatch", ("node %s no longer has that version of %s"):format(self_name, name))
+end
+
+function Node:definition(name, hash)
+  local info = version_of(name, hash)
+  if not info then
+    core.error("version_mismatch", ("node %s no longer has that version of %s"):format(self_name, name))
+  end
+  return {
+    hash = hash_of(info), methods = info.packed or pack(info), settings = info.settings,
+  }
 end
 
 --- Programs ---------------------------------------------------------------------------------------
@@ -300,16 +336,11 @@ local function load_program(path, source)
   return load(source, path:sub(1, 1) == "=" and path or "@" .. path)
 end
 
-local function cannot_open(path, message)
-  if message:find("^cannot open") then return "cannot open " .. path .. message:match("%b()$" or ""):gsub("^%((.*)%)$", ": %1") end
-  return message
-end
-
 --- Runs a program's file, or its source when that is given. "main" when it called mc.main.
 function Node:run(path, source, ...)
   _G.arg = { [0] = path, ... }
   local chunk, message = load_program(path, source)
-  if not chunk then error(cannot_open(path, message), 0) end
+  if not chunk then error(message, 0) end
   node.program.running = true
   chunk(...)
   return node.program.main and "main" or "done"
@@ -329,7 +360,8 @@ function node.run_program(path, source, ...)
   local ok, result = pcall(core.call, own, "run", path, source, ...)
   if ok and result == "main" then ok, result = pcall(node.run_main, own, path, source, ...) end
   if ok then return true end
-  return false, tostring(result) .. "\n" .. (core.traceback() or "")
+  local trace = core.traceback() or ""
+  return false, tostring(result) .. (trace ~= "" and "\n" .. trace or "")
 end
 
 --- Has every other node run the file and then runs main, if that is a reference to this node's own
@@ -379,17 +411,22 @@ function Node:lookup(name) return exposed[name] end
 --- Makes an actor with these methods and exposes it.
 function node.expose(name, methods)
   if exposed[name] then error("something is exposed as " .. name .. " already", 0) end
-  exposed[name] = core.spawn(core.define(name, methods, false))
+  exposed[name] = core.spawn(core.define(name, methods))
 end
 
 --- One entry of the REPL.
 function Node:eval(entry)
-  return require("mooncast.repl").eval(entry, _G)
+  local status, text = require("mooncast.repl").eval(entry, _G, core.traceback)
+  io.stdout:flush() -- what it wrote stands before its results
+  return status, text
 end
 
 --- Completions of a prefix at the REPL: a list and the part that they replace.
 function Node:complete(prefix)
-  return require("mooncast.repl").complete(prefix, _G)
+  return require("mooncast.repl").complete(prefix, _G, function(value)
+    local class = core.is_ref(value) and core.class(core.type_name(value))
+    return class and require("mooncast").methods(class)
+  end)
 end
 
 function Node:peer_up(name, incarnation, secret) node.peer_up(name, incarnation, secret) end

@@ -232,28 +232,30 @@ local function describe(object)
 end
 
 -- Without memory, or with the stack overflowing again in the handler, there is a bare message.
-local function report(raised)
+local function report(raised, remote)
   if debug.getmetatable(raised) ~= Raised then return describe(raised) end
-  return describe(raised.object) .. "\n" .. trim(raised.traceback)
+  local elsewhere = remote and remote(raised.object)
+  return describe(raised.object) .. "\n" .. (elsewhere and elsewhere .. "\n" or "") .. trim(raised.traceback)
 end
 
 --- Evaluates what was typed.
 -- @tparam string entry all the lines of it so far
 -- @tparam table env the globals
+-- @tparam[opt] function remote gives an error's traceback on other nodes, or nil
 -- @treturn string `"ok"`, `"more"` when the entry is not finished, or `"error"`
 -- @treturn ?string the results as @{show} has them, `""` if there are none; or the error's message,
 --   with a traceback unless it is one of syntax
 -- @usage
 --   repl.eval("x = 5", env)   --> "ok", ""
 --   repl.eval("=x", env)      --> "ok", "5"
-function repl.eval(entry, env)
+function repl.eval(entry, env, remote)
   local chunk, message = compile(entry, env)
   if not chunk then
     if is_incomplete(message) then return "more" end
     return "error", message
   end
   local results = table.pack(xpcall(chunk, capture))
-  if not results[1] then return "error", report(results[2]) end
+  if not results[1] then return "error", report(results[2], remote) end
   return "ok", repl.show(table.unpack(results, 2, results.n))
 end
 

@@ -11,7 +11,8 @@
 /* The deadline that travels: what somebody chose, in this call or in one that waits for it. */
 static double chosen_deadline(mc_node *n, const mc_request *q) {
   double inherited = q->from && q->kind == MC_CALL ? q->from->deadline_ms : INFINITY;
-  if (q->timeout_ms < 0 || isinf(q->timeout_ms)) return inherited;
+  if (!(q->timeout_ms >= 0 && q->timeout_ms < MC_MAX_ID))
+    return inherited; /* none, for ever */
   double own = mc_node_now(n) + q->timeout_ms;
   return own < inherited ? own : inherited;
 }
@@ -19,10 +20,10 @@ static double chosen_deadline(mc_node *n, const mc_request *q) {
 /* When the caller stops waiting. */
 static double wait_deadline(mc_node *n, const mc_request *q, double chosen) {
   if (q->timeout_ms >= 0 || !isinf(chosen)) return chosen;
-  return n->now_ms + n->call_timeout_ms;
+  return mc_node_now(n) + n->call_timeout_ms; /* a handler may have computed for long */
 }
 
-static void message_from(mc_node *n, const mc_request *q, mc_incoming *m) {
+static void incoming_of_request(mc_node *n, const mc_request *q, mc_incoming *m) {
   memset(m, 0, sizeof *m);
   m->kind = q->kind;
   m->origin = MC_SELF;
@@ -52,10 +53,7 @@ static mc_route failed(mc_sending *s, mc_error error) {
 
 static mc_route local_full(mc_actor *a, const mc_request *q, mc_sending *s) {
   if (q->kind != MC_CAST || !q->wait) return failed(s, MC_E_OVERLOADED);
-  mc_wait **at = &a->senders;
-  while (*at) at = &(*at)->next;
-  q->wait->next = NULL;
-  *at = q->wait;
+  mc__waits_append(&a->senders, q->wait);
   return MC_ROUTE_WAIT;
 }
 
@@ -67,12 +65,13 @@ static mc_route begin_local(mc_node *n, const mc_request *q, mc_sending *s) {
   s->frame = n->scratch.len;
   if (!a) return MC_ROUTE_BYTES; /* the arguments are checked all the same */
   if (q->kind != MC_STOP && a->type != q->type) return failed(s, MC_E_TYPE_MISMATCH);
-  bool idle = !a->first && !a->starting && !a->stopping && (!a->turns || a->type->reentrant);
-  if (!idle && q->kind == MC_CALL && q->from && !a->type->reentrant && awaits_itself(a, q->from))
+  bool idle =
+      !a->first && !a->starting && !a->stopping && (!a->turns || a->type->reentrant);
+  if (!idle && q->kind == MC_CALL && q->from && awaits_itself(a, q->from))
     return failed(s, MC_E_DEADLOCK);
   if (q->kind != MC_STOP && a->waiting >= MC_MAILBOX_BOUND) return local_full(a, q, s);
   if (!idle || !q->direct || q->kind != MC_CALL) return MC_ROUTE_BYTES;
-  message_from(n, q, &m);
+  incoming_of_request(n, q, &m);
   s->turn = mc__turn_new(n, a, &m);
   return s->turn ? MC_ROUTE_DIRECT : failed(s, MC_E_OUT_OF_MEMORY);
 }
@@ -81,7 +80,8 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
   mc_incoming m;
   mc_actor *a = mc_actor_at(n, q->to);
   if (n->scratch.failed) return MC_E_OUT_OF_MEMORY;
-  message_from(n, q, &m);
+  if (n->scratch.len - s->frame > MC_MAX_FRAME) return MC_E_UNSENDABLE;
+  incoming_of_request(n, q, &m);
   if (!a && q->kind == MC_CAST) n->stats.dead_letters++;
   if (!a) return q->kind == MC_CAST ? MC_OK : MC_E_DEAD_ACTOR;
   if (q->wait && q->kind != MC_CAST) {
@@ -90,19 +90,22 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
     if (code) return code;
     m.call = q->wait->id;
   }
-  m.args = n->scratch.data + s->frame;
   m.args_len = n->scratch.len - s->frame;
+  mc_buf before = n->lent;
+  n->lent =
+      n->scratch; /* whoever reads the arguments may send, which needs scratch again */
+  mc_buf_init(&n->scratch, &n->host);
+  m.args = n->lent.data + s->frame;
   mc__dispatch_message(n, a, &m);
+  mc_buf_fini(&n->scratch);
+  n->scratch = n->lent;
+  n->lent = before;
   return MC_OK;
 }
 
-static void scratch_cut(mc_node *n, const mc_sending *s) {
-  n->scratch.len = s->frame;
-  n->scratch.failed = false;
-}
-
 mc_error mc_turn_defer(mc_node *n, mc_turn *t, const mc_request *q) {
-  mc_error code = mc__pending_add(n, q->wait, MC_SELF, wait_deadline(n, q, t->deadline_ms));
+  mc_error code =
+      mc__pending_add(n, q->wait, MC_SELF, wait_deadline(n, q, t->deadline_ms));
   if (code == MC_OK) t->call = q->wait->id;
   return code;
 }
@@ -124,7 +127,7 @@ static void write_header(mc_node *n, const mc_request *q, mc_buf *out) {
   mc_envelope e = {.kind = q->kind == MC_CALL   ? MC_ENV_CALL
                            : q->kind == MC_CAST ? MC_ENV_CAST
                                                 : MC_ENV_STOP};
-  e.call = q->kind == MC_CAST ? 0 : q->wait->id;
+  e.call = q->kind == MC_CAST || !q->wait ? 0 : q->wait->id;
   e.instance = q->to->instance;
   memcpy(e.secret, q->to->secret, MC_SECRET_SIZE);
   if (q->kind != MC_STOP) e.type = q->type->hash;
@@ -136,21 +139,30 @@ static void write_header(mc_node *n, const mc_request *q, mc_buf *out) {
     double chosen = chosen_deadline(n, q);
     if (!isinf(chosen)) e.remaining_ms = chosen > n->now_ms ? chosen - n->now_ms : 0;
     e.chain_len = q->from ? q->from->chain_len : 0;
-    if (e.chain_len) memcpy(e.chain, q->from->chain, (size_t)e.chain_len * sizeof *e.chain);
+    if (e.chain_len)
+      memcpy(e.chain, q->from->chain, (size_t)e.chain_len * sizeof *e.chain);
   }
   mc__envelope_write(out, &e);
 }
 
+static bool is_name(const char *s, size_t len) {
+  return len > 0 && len <= MC_MAX_NAME && mc_utf8_valid(s, len);
+}
+
 static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
   bool no_memory;
+  if (q->kind != MC_STOP && !is_name(q->method, q->method_len))
+    return failed(s, MC_E_NO_SUCH_METHOD); /* would be malformed over there */
   mc_buf *out = mc__outbox(n, q->to->peer);
-  if (!out) return failed(s, mc_peer_is_down(n, q->to->peer) ? MC_E_NODE_DOWN : MC_E_OUT_OF_MEMORY);
+  if (!out)
+    return failed(s,
+                  mc_peer_is_down(n, q->to->peer) ? MC_E_NODE_DOWN : MC_E_OUT_OF_MEMORY);
   if (q->kind == MC_CAST) {
     if (!mc__credit_take(n, q->to->peer, q->to->instance, q->wait, &no_memory)) {
       if (q->wait && !no_memory) return MC_ROUTE_WAIT;
       return failed(s, no_memory ? MC_E_OUT_OF_MEMORY : MC_E_OVERLOADED);
     }
-  } else {
+  } else if (q->wait) {
     mc_error code = mc__pending_add(n, q->wait, q->to->peer,
                                     wait_deadline(n, q, chosen_deadline(n, q)));
     if (code) return failed(s, code);
@@ -159,6 +171,15 @@ static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
   s->frame = mc__frame_open(out);
   write_header(n, q, out);
   return MC_ROUTE_BYTES;
+}
+
+/* Takes back what was written since the frame was opened; all of it when the peer died meanwhile. */
+static void outbox_cut(mc_node *n, uint32_t peer, size_t frame) {
+  mc_peer *p = n->peers[peer];
+  if (p->down)
+    mc_buf_fini(&p->out);
+  else
+    mc__frame_cut(&p->out, frame);
 }
 
 /* ---- both ------------------------------------------------------------------------------------ */
@@ -173,13 +194,17 @@ mc_route mc_send_begin(mc_node *n, const mc_request *q, mc_sending *s) {
 mc_error mc_send_commit(mc_node *n, const mc_request *q, mc_sending *s) {
   if (s->local) {
     mc_error code = commit_local(n, q, s);
-    scratch_cut(n, s);
+    mc__frame_cut(&n->scratch, s->frame);
     return code;
   }
-  bool failed = s->out->failed;
+  if (mc_peer_is_down(n, q->to->peer)) { /* since begin */
+    mc_send_abort(n, q, s);
+    return MC_E_NODE_DOWN;
+  }
+  bool no_memory = s->out->failed;
   if (!mc__frame_close(s->out, s->frame)) {
     mc_send_abort(n, q, s);
-    return failed ? MC_E_OUT_OF_MEMORY : MC_E_UNSENDABLE;
+    return no_memory ? MC_E_OUT_OF_MEMORY : MC_E_UNSENDABLE;
   }
   n->stats.sent++;
   mc__outbox_dirty(n, q->to->peer);
@@ -188,14 +213,13 @@ mc_error mc_send_commit(mc_node *n, const mc_request *q, mc_sending *s) {
 
 void mc_send_abort(mc_node *n, const mc_request *q, mc_sending *s) {
   if (s->local) {
-    scratch_cut(n, s);
+    mc__frame_cut(&n->scratch, s->frame);
     return;
   }
-  s->out->len = s->frame;
-  s->out->failed = false;
+  outbox_cut(n, q->to->peer, s->frame);
   if (q->kind == MC_CAST)
     mc__credit_untake(n, q->to->peer, q->to->instance);
-  else
+  else if (q->wait)
     mc_wait_forget(n, q->wait);
 }
 
@@ -208,29 +232,30 @@ mc_wait *mc_turn_waiter(mc_node *n, const mc_turn *t) {
   return w;
 }
 
-mc_buf *mc_reply_begin(mc_node *n, const mc_turn *t, bool failed, size_t *frame) {
+mc_buf *mc_reply_begin(mc_node *n, const mc_turn *t, bool raised, size_t *frame) {
   if (t->origin == MC_SELF || t->kind == MC_CAST) return NULL;
   mc_buf *out = mc__outbox(n, t->origin);
   if (!out) return NULL;
-  mc_envelope e = {.kind = failed ? MC_ENV_ERROR : MC_ENV_REPLY, .call = t->call};
+  mc_envelope e = {.kind = raised ? MC_ENV_ERROR : MC_ENV_REPLY, .call = t->call};
   *frame = mc__frame_open(out);
   mc__envelope_write(out, &e);
   return out;
 }
 
 mc_error mc_reply_commit(mc_node *n, const mc_turn *t, size_t frame) {
-  mc_buf *out = &n->peers[t->origin].out;
-  bool failed = out->failed;
-  if (!mc__frame_close(out, frame)) return failed ? MC_E_OUT_OF_MEMORY : MC_E_UNSENDABLE;
+  mc_buf *out = &n->peers[t->origin]->out;
+  bool no_memory = out->failed;
+  if (mc_peer_is_down(n, t->origin))
+    return mc__frame_cut(out, frame), MC_OK; /* nobody waits */
+  if (!mc__frame_close(out, frame))
+    return no_memory ? MC_E_OUT_OF_MEMORY : MC_E_UNSENDABLE;
   n->stats.sent++;
   mc__outbox_dirty(n, t->origin);
   return MC_OK;
 }
 
 void mc_reply_abort(mc_node *n, const mc_turn *t, size_t frame) {
-  mc_buf *out = &n->peers[t->origin].out;
-  out->len = frame;
-  out->failed = false;
+  outbox_cut(n, t->origin, frame);
 }
 
 static void answer_here(mc_node *n, uint64_t call, mc_error code, const char *message) {

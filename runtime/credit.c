@@ -19,50 +19,70 @@ static mc_window **window_find(mc_node *n, uint32_t peer, uint64_t instance) {
   return at;
 }
 
-static mc_window *window_new(mc_node *n, mc_window **at, uint32_t peer, uint64_t instance) {
+static mc_window *window_new(mc_node *n, mc_window **at, uint32_t peer,
+                             uint64_t instance) {
   mc_window *w = mc__alloc(n, NULL, 0, sizeof *w);
   if (!w) return NULL;
   *w = (mc_window){.peer = peer, .instance = instance};
   return *at = w;
 }
 
-void mc__waits_wake(mc_node *n, mc_wait **queue, mc_error code) {
-  mc_outcome o = {.failed = code != MC_OK, .code = code};
-  mc_wait *w = *queue;
-  *queue = NULL;
-  while (w) {
-    mc_wait *next = w->next;
-    w->next = NULL;
-    n->language.settle(n->language.ud, w, &o);
-    w = next;
+/* ---- queues of those who wait to cast -------------------------------------------------------- */
+
+void mc__waits_append(mc_waits *queue, mc_wait *w) {
+  w->queue = queue;
+  w->next = NULL;
+  w->before = queue->last;
+  if (queue->last)
+    queue->last->next = w;
+  else
+    queue->first = w;
+  queue->last = w;
+}
+
+void mc__waits_remove(mc_wait *w) {
+  if (!w->queue) return;
+  *(w->before ? &w->before->next : &w->queue->first) = w->next;
+  *(w->next ? &w->next->before : &w->queue->last) = w->before;
+  w->next = w->before = NULL;
+  w->queue = NULL;
+}
+
+static void waits_move(mc_waits *to, mc_waits *from) {
+  for (mc_wait *w; (w = from->first);) {
+    mc__waits_remove(w);
+    mc__waits_append(to, w);
   }
 }
 
-static void wait_append(mc_wait **queue, mc_wait *w) {
-  while (*queue) queue = &(*queue)->next;
-  w->next = NULL;
-  *queue = w;
+/* Who waits again, from inside its settling, waits for the next time. */
+void mc__waits_wake(mc_node *n, mc_waits *queue, mc_error code) {
+  mc_outcome o = {.failed = code != MC_OK, .code = code};
+  mc_waits woken = {0};
+  waits_move(&woken, queue);
+  for (mc_wait *w; (w = woken.first);) {
+    mc__waits_remove(w);
+    n->language.settle(n->language.ud, w, &o);
+  }
 }
 
-void mc__waits_remove(mc_wait **queue, mc_wait *w) {
-  while (*queue && *queue != w) queue = &(*queue)->next;
-  if (*queue) *queue = w->next;
-}
+/* ---- the side that casts --------------------------------------------------------------------- */
 
-bool mc__credit_take(mc_node *n, uint32_t peer, uint64_t instance, mc_wait *w, bool *no_memory) {
+bool mc__credit_take(mc_node *n, uint32_t peer, uint64_t instance, mc_wait *w,
+                     bool *no_memory) {
   mc_window **at = window_find(n, peer, instance);
   *no_memory = false;
   if (!*at && !window_new(n, at, peer, instance)) return *no_memory = true, false;
   if ((*at)->used < MC_CAST_WINDOW) return (*at)->used++, true;
-  if (w) wait_append(&(*at)->waiting, w);
+  if (w) mc__waits_append(&(*at)->waiting, w);
   return false;
 }
 
 static void window_lower(mc_node *n, mc_window **at, uint32_t count) {
   mc_window *w = *at;
   w->used -= count < w->used ? count : w->used;
-  mc_wait *waiting = w->waiting;
-  w->waiting = NULL;
+  mc_waits waiting = {0};
+  waits_move(&waiting, &w->waiting);
   if (w->used == 0) {
     *at = w->next;
     mc__alloc(n, w, sizeof *w, 0);
@@ -79,13 +99,17 @@ void mc__credit_untake(mc_node *n, uint32_t peer, uint64_t instance) {
   mc__credit_arrived(n, peer, instance, 1);
 }
 
-void mc__credit_give(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count) {
+/* ---- the side that handles ------------------------------------------------------------------- */
+
+bool mc__credit_give(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count) {
   mc_buf *out = mc__outbox(n, peer);
-  if (!out) return;
+  if (!out) return false;
   size_t frame = mc__frame_open(out);
   mc_envelope e = {.kind = MC_ENV_CREDIT, .instance = instance, .count = count};
   mc__envelope_write(out, &e);
-  if (mc__frame_close(out, frame)) mc__outbox_dirty(n, peer);
+  if (!mc__frame_close(out, frame)) return false;
+  mc__outbox_dirty(n, peer);
+  return true;
 }
 
 static mc_handled *handled_by(mc_node *n, mc_actor *a, uint32_t peer) {
@@ -101,8 +125,7 @@ void mc__credit_handled(mc_node *n, mc_actor *a, uint32_t peer) {
   mc_handled *h = handled_by(n, a, peer);
   if (!h) {
     mc__credit_give(n, peer, a->instance, 1);
-  } else if (++h->count >= LOT) {
-    mc__credit_give(n, peer, a->instance, h->count);
+  } else if (++h->count >= LOT && mc__credit_give(n, peer, a->instance, h->count)) {
     h->count = 0;
   }
 }
@@ -116,7 +139,8 @@ void mc__credit_flush(mc_node *n, mc_actor *a) {
   }
 }
 
-static void windows_drop(mc_node *n, uint32_t peer, bool all, mc_error code) {
+/* Those who waited stand in `waiting` then. */
+static void windows_drop(mc_node *n, uint32_t peer, bool all, mc_waits *waiting) {
   for (int i = 0; i < MC_WINDOW_BUCKETS; i++) {
     mc_window **at = &n->windows[i];
     while (*at) {
@@ -126,14 +150,20 @@ static void windows_drop(mc_node *n, uint32_t peer, bool all, mc_error code) {
         continue;
       }
       *at = w->next;
-      if (!all) mc__waits_wake(n, &w->waiting, code);
+      waits_move(waiting, &w->waiting);
       mc__alloc(n, w, sizeof *w, 0);
     }
   }
 }
 
-void mc__credit_peer_down(mc_node *n, uint32_t peer) {
-  windows_drop(n, peer, false, MC_E_NODE_DOWN);
+void mc__credit_peer_down(mc_node *n, uint32_t peer, mc_error code) {
+  mc_waits waiting = {0};
+  windows_drop(n, peer, false, &waiting);
+  mc__waits_wake(n, &waiting, code);
 }
 
-void mc__credit_fini(mc_node *n) { windows_drop(n, 0, true, MC_OK); }
+void mc__credit_fini(mc_node *n) {
+  mc_waits waiting = {0};
+  windows_drop(n, 0, true, &waiting);
+  while (waiting.first) mc__waits_remove(waiting.first);
+}

@@ -15,7 +15,7 @@
 
 /* 53 bits that no other turn of any node has, but for chance. */
 static uint64_t turn_id(mc_node *n) {
-  uint64_t x = n->peers[MC_SELF].incarnation * 0x9e3779b97f4a7c15u + ++n->turn_counter;
+  uint64_t x = n->peers[MC_SELF]->incarnation * 0x9e3779b97f4a7c15u + ++n->turn_counter;
   x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
   x = (x ^ x >> 27) * 0x94d049bb133111ebu;
   return (x ^ x >> 31) & MC_MAX_ID;
@@ -31,6 +31,7 @@ mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m) {
   t->next = a->turns;
   a->turns = t;
   t->kind = m->kind;
+  t->fatal = false;
   t->origin = m->origin;
   t->call = m->call;
   t->deadline_ms = m->deadline_ms;
@@ -38,7 +39,8 @@ mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m) {
   t->method = m->method;
   t->method_len = m->method_len;
   t->chain_len = m->chain_len + 1;
-  for (int i = 0; i < m->chain_len; i++) memcpy(&t->chain[i], &m->chain[i], sizeof *t->chain);
+  for (int i = 0; i < m->chain_len; i++)
+    memcpy(&t->chain[i], &m->chain[i], sizeof *t->chain);
   t->chain[m->chain_len] = turn_id(n);
   return t;
 }
@@ -55,11 +57,20 @@ void mc_turn_end(mc_node *n, mc_turn *t) {
   mc_actor *a = t->actor;
   mc_message_kind kind = t->kind;
   if (kind == MC_CAST && t->origin != MC_SELF) mc__credit_handled(n, a, t->origin);
+  if (kind == MC_STOP || t->fatal) a->ended = a->stopping = true;
   turn_free(n, t);
-  if (kind == MC_STOP)
-    mc_actor_end(n, a);
-  else if (kind != MC_INIT)
-    mc__actor_next(n, a);
+  if (kind != MC_INIT) mc__actor_next(n, a);
+}
+
+/* A message that no handler gets. What it took of its sender's credit goes back. */
+static void drop(mc_node *n, mc_actor *a, const mc_incoming *m, mc_error code,
+                 const char *why) {
+  if (m->kind != MC_CAST) {
+    mc__answer_error(n, m->origin, m->call, code, why);
+    return;
+  }
+  n->stats.dead_letters++;
+  if (m->origin != MC_SELF) mc__credit_handled(n, a, m->origin);
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -72,7 +83,7 @@ static bool is_free(const mc_actor *a, mc_message_kind kind) {
 static void start(mc_node *n, mc_actor *a, const mc_incoming *m) {
   mc_turn *t = mc__turn_new(n, a, m);
   if (!t) {
-    mc__answer_error(n, m->origin, m->call, MC_E_OUT_OF_MEMORY, NULL);
+    drop(n, a, m, MC_E_OUT_OF_MEMORY, NULL);
     return;
   }
   a->stopping = m->kind == MC_STOP;
@@ -83,19 +94,21 @@ static void start(mc_node *n, mc_actor *a, const mc_incoming *m) {
 }
 
 /* Starts what waits, as far as the actor's rules let it. A message that is answered at once ends
-** its turn in here: the loop goes on with the next, it does not nest. */
+** its turn in here: the loop goes on with the next, it does not nest. An actor whose stop was
+** handled ends here, too, when nobody looks at it any more. */
 void mc__actor_next(mc_node *n, mc_actor *a) {
   if (a->draining) return;
   a->draining = true;
   while (a->first && is_free(a, a->first->kind)) {
     mc_incoming m;
     mc_message *msg = mc__mailbox_pop(a);
-    if (a->senders && a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
+    if (a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
     mc__message_parts(msg, &m);
     start(n, a, &m);
     mc__message_free(n, msg);
   }
   a->draining = false;
+  if (a->ended && !a->turns) mc_actor_end(n, a);
 }
 
 void mc_actor_ready(mc_node *n, mc_actor *a) {
@@ -112,7 +125,7 @@ static bool in_chain(const mc_actor *a, const mc_incoming *m) {
 
 /* Why a call cannot even wait, or MC_OK. */
 static mc_error refusal(const mc_actor *a, const mc_incoming *m) {
-  if (m->kind == MC_CALL && !a->type->reentrant && in_chain(a, m)) return MC_E_DEADLOCK;
+  if (m->kind == MC_CALL && in_chain(a, m)) return MC_E_DEADLOCK;
   if (m->kind == MC_CALL && a->waiting >= MC_MAILBOX_BOUND) return MC_E_OVERLOADED;
   return MC_OK;
 }
@@ -122,14 +135,15 @@ void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m) {
   if (!a->first && is_free(a, m->kind))
     start(n, a, m);
   else if ((code = refusal(a, m)) != MC_OK)
-    mc__answer_error(n, m->origin, m->call, code, NULL);
+    drop(n, a, m, code, NULL);
   else if (!mc__mailbox_push(n, a, m))
-    mc__answer_error(n, m->origin, m->call, MC_E_OUT_OF_MEMORY, NULL);
+    drop(n, a, m, MC_E_OUT_OF_MEMORY, NULL);
 }
 
 /* ---- envelopes ------------------------------------------------------------------------------- */
 
-static void message_from(mc_incoming *m, uint32_t peer, const mc_envelope *e, const mc_reader *r) {
+static void incoming_of_envelope(mc_incoming *m, uint32_t peer, const mc_envelope *e,
+                                 const mc_reader *r) {
   m->kind = e->kind == MC_ENV_CALL ? MC_CALL : e->kind == MC_ENV_CAST ? MC_CAST : MC_STOP;
   m->origin = peer;
   m->call = e->call;
@@ -142,10 +156,11 @@ static void message_from(mc_incoming *m, uint32_t peer, const mc_envelope *e, co
   m->args_len = (size_t)(r->end - r->at);
 }
 
-static void message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e, const mc_reader *r) {
+static void message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
+                            const mc_reader *r) {
   mc_incoming m;
   mc_actor *a = mc__actor_find(n, e->instance);
-  message_from(&m, peer, e, r);
+  incoming_of_envelope(&m, peer, e, r);
   m.deadline_ms = isinf(e->remaining_ms) ? INFINITY : n->now_ms + e->remaining_ms;
   if (!a || !mc__secret_equal(a->secret, e->secret)) {
     if (m.kind != MC_CAST) {
@@ -155,15 +170,17 @@ static void message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e, con
       mc__credit_give(n, peer, e->instance, 1);
     }
   } else if (m.kind != MC_STOP && e->type != a->type->hash) {
-    mc__answer_error(n, peer, e->call, MC_E_TYPE_MISMATCH, a->type->name);
+    drop(n, a, &m, MC_E_TYPE_MISMATCH, a->type->name);
   } else {
     mc__dispatch_message(n, a, &m);
   }
 }
 
-static void answer_arrived(mc_node *n, uint32_t peer, const mc_envelope *e, mc_reader *r) {
+static void answer_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
+                           mc_reader *r) {
   mc_wait *w = mc__pending_find(n, e->call, peer);
-  mc_outcome o = {.failed = e->kind == MC_ENV_ERROR, .code = (mc_error)e->code, .values = r};
+  mc_outcome o = {
+      .failed = e->kind == MC_ENV_ERROR, .code = (mc_error)e->code, .values = r};
   mc_item text;
   if (!w) {
     n->stats.late_replies++;
@@ -183,9 +200,10 @@ static void answer_arrived(mc_node *n, uint32_t peer, const mc_envelope *e, mc_r
 }
 
 static bool hello_arrived(mc_node *n, uint32_t peer, const mc_envelope *e) {
-  mc_peer *p = &n->peers[peer];
+  mc_peer *p = n->peers[peer];
   if (e->version != MC_WIRE_VERSION || e->incarnation != p->incarnation) return false;
-  if (e->name_len != p->name_len || memcmp(e->name, p->name, p->name_len) != 0) return false;
+  if (e->name_len != p->name_len || memcmp(e->name, p->name, p->name_len) != 0)
+    return false;
   return p->greeted = true;
 }
 
@@ -194,7 +212,7 @@ bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size
   mc_envelope e;
   mc_reader_init(&r, bytes, len);
   if (!mc__envelope_read(&r, &e)) return false;
-  if (!n->peers[peer].greeted && e.kind != MC_ENV_HELLO) return false;
+  if (!n->peers[peer]->greeted && e.kind != MC_ENV_HELLO) return false;
   n->stats.received++;
   switch (e.kind) {
   case MC_ENV_HELLO: return hello_arrived(n, peer, &e);
@@ -203,9 +221,7 @@ bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size
   case MC_ENV_STOP: message_arrived(n, peer, &e, &r); break;
   case MC_ENV_REPLY:
   case MC_ENV_ERROR: answer_arrived(n, peer, &e, &r); break;
-  case MC_ENV_CREDIT:
-    mc__credit_arrived(n, peer, e.instance, (uint32_t)e.count);
-    break;
+  case MC_ENV_CREDIT: mc__credit_arrived(n, peer, e.instance, (uint32_t)e.count); break;
   }
   return true;
 }

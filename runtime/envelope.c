@@ -24,14 +24,18 @@ size_t mc__frame_open(mc_buf *b) {
   return frame;
 }
 
+void mc__frame_cut(mc_buf *b, size_t frame) {
+  b->len = frame;
+  b->failed = false;
+}
+
 bool mc__frame_close(mc_buf *b, size_t frame) {
   size_t len = b->len - frame - MC_FRAME_HEAD;
   if (b->failed || len > MC_MAX_FRAME) {
-    b->failed = false;
-    b->len = frame;
+    mc__frame_cut(b, frame);
     return false;
   }
-  for (int i = 0; i < 4; i++) b->data[frame + 1 + i] = (uint8_t)(len >> (24 - 8 * i));
+  for (size_t i = 0; i < 4; i++) b->data[frame + 1 + i] = (uint8_t)(len >> (24 - 8 * i));
   return true;
 }
 
@@ -62,7 +66,10 @@ void mc__envelope_write(mc_buf *b, const mc_envelope *e) {
   case MC_ENV_CALL:
     mc__write_uint(b, e->call);
     write_recipient(b, e);
-    write_uint_or_nil(b, (uint64_t)ceil(e->remaining_ms), isinf(e->remaining_ms));
+    if (isinf(e->remaining_ms)) /* which no integer holds */
+      mc_write_nil(b);
+    else
+      mc__write_uint(b, (uint64_t)ceil(e->remaining_ms));
     write_uint_or_nil(b, e->trace, !e->trace);
     mc_write_array(b, (size_t)e->chain_len);
     for (int i = 0; i < e->chain_len; i++) mc__write_uint(b, e->chain[i]);
@@ -87,13 +94,25 @@ void mc__envelope_write(mc_buf *b, const mc_envelope *e) {
   }
 }
 
+static bool at_end(mc_reader *r) {
+  return !r->malformed &&
+         (r->at == r->end || mc_read_fail(r, "bytes behind the envelope"));
+}
+
 static bool read_recipient(mc_reader *r, mc_envelope *e) {
   uint64_t type;
-  if (!mc__read_uint(r, &e->instance, MC_MAX_ID) || !mc__read_secret(r, e->secret)) return false;
+  if (!mc__read_uint(r, &e->instance, MC_MAX_ID) || !mc__read_secret(r, e->secret))
+    return false;
   if (e->kind == MC_ENV_STOP) return true;
   if (!mc__read_uint(r, &type, UINT32_MAX)) return false;
   e->type = (uint32_t)type;
   return mc__read_name(r, &e->name, &e->name_len);
+}
+
+/* 0 stands for none here, so on the wire it would be a second form of null. */
+static bool read_trace(mc_reader *r, mc_envelope *e) {
+  if (r->at < r->end && *r->at == 0) return mc_read_fail(r, "a trace that is 0");
+  return mc__read_uint_or_nil(r, &e->trace, MC_MAX_ID, 0);
 }
 
 static bool read_context(mc_reader *r, mc_envelope *e) {
@@ -101,7 +120,7 @@ static bool read_context(mc_reader *r, mc_envelope *e) {
   uint64_t ms;
   if (!mc__read_uint_or_nil(r, &ms, MC_MAX_ID, UINT64_MAX)) return false;
   e->remaining_ms = ms == UINT64_MAX ? INFINITY : (double)ms;
-  if (!mc__read_uint_or_nil(r, &e->trace, MC_MAX_ID, 0) || !mc_read(r, &item)) return false;
+  if (!read_trace(r, e) || !mc_read(r, &item)) return false;
   if (item.kind != MC_ARRAY || item.as.count > MC_MAX_CHAIN)
     return mc_read_fail(r, "a chain that is no array of at most 32 ids");
   e->chain_len = (int)item.as.count;
@@ -124,18 +143,19 @@ bool mc__envelope_read(mc_reader *r, mc_envelope *e) {
   case MC_ENV_HELLO:
     return mc__read_uint(r, &e->version, UINT32_MAX) &&
            mc__read_name(r, &e->name, &e->name_len) &&
-           mc__read_uint(r, &e->incarnation, MC_MAX_ID);
+           mc__read_uint(r, &e->incarnation, MC_MAX_ID) && at_end(r);
   case MC_ENV_CALL:
-    return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) && read_context(r, e);
-  case MC_ENV_CAST:
-    return read_recipient(r, e) && mc__read_uint_or_nil(r, &e->trace, MC_MAX_ID, 0);
+    return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) &&
+           read_context(r, e);
+  case MC_ENV_CAST: return read_recipient(r, e) && read_trace(r, e);
   case MC_ENV_REPLY: return mc__read_uint(r, &e->call, MC_MAX_ID);
   case MC_ENV_ERROR:
     return mc__read_uint(r, &e->call, MC_MAX_ID) && mc__read_uint(r, &e->code, UINT8_MAX);
-  case MC_ENV_STOP: return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e);
+  case MC_ENV_STOP:
+    return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) && at_end(r);
   case MC_ENV_CREDIT:
     return mc__read_uint(r, &e->instance, MC_MAX_ID) &&
-           mc__read_uint(r, &e->count, UINT32_MAX);
+           mc__read_uint(r, &e->count, UINT32_MAX) && at_end(r);
   }
   return false;
 }

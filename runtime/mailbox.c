@@ -5,7 +5,11 @@
 */
 #include "node.h"
 
+#include <stddef.h>
 #include <string.h>
+
+_Static_assert(offsetof(mc_message, bytes) % sizeof(uint64_t) == 0,
+               "the chain is aligned");
 
 static mc_message *message_new(mc_node *n, const mc_incoming *m) {
   size_t chain = (size_t)m->chain_len * sizeof *m->chain;

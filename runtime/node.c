@@ -10,10 +10,9 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const ERROR_NAMES[] = {
-    "ok",
+static const char *const ERROR_NAMES[] = {"ok",
 #define MC_ERROR_NAME(id, name) name,
-    MC_ERRORS(MC_ERROR_NAME)
+                                          MC_ERRORS(MC_ERROR_NAME)
 #undef MC_ERROR_NAME
 };
 
@@ -29,7 +28,9 @@ double mc_node_now(mc_node *n) { return n->now_ms = n->host.now_ms(n->host.ud); 
 
 void mc_node_set_call_timeout(mc_node *n, double ms) { n->call_timeout_ms = ms; }
 
-void mc_node_random(mc_node *n, void *out, size_t len) { n->host.random(n->host.ud, out, len); }
+void mc_node_random(mc_node *n, void *out, size_t len) {
+  n->host.random(n->host.ud, out, len);
+}
 
 mc_node *mc_node_new(const mc_config *config) {
   const mc_host *h = &config->host;
@@ -40,6 +41,7 @@ mc_node *mc_node_new(const mc_config *config) {
   n->language = config->language;
   n->call_timeout_ms = config->call_timeout_ms;
   mc_buf_init(&n->scratch, &n->host);
+  mc_buf_init(&n->lent, &n->host);
   if (mc_peer_named(n, config->name, config->name_len, config->incarnation) != MC_SELF) {
     mc_node_free(n);
     return NULL;
@@ -60,6 +62,7 @@ void mc_node_free(mc_node *n) {
     mc__alloc(n, t, sizeof *t, 0);
   }
   mc_buf_fini(&n->scratch);
+  mc_buf_fini(&n->lent);
   n->host.alloc(n->host.ud, n, sizeof *n, 0);
 }
 
@@ -75,14 +78,17 @@ static size_t frame_len(const uint8_t *bytes, size_t len) {
   return size > MC_MAX_FRAME ? SIZE_MAX : MC_FRAME_HEAD + size;
 }
 
-/* Dispatches whole frames; *used says how far. */
-static bool frames(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len, size_t *used) {
-  size_t at = 0, size;
+/* Dispatches whole frames, as long as the peer is not taken down; *used says how far. */
+static bool frames(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len,
+                   size_t *used) {
+  size_t at = 0, size = 0;
   *used = 0;
-  while ((size = frame_len(bytes + at, len - at)) != 0 && size <= len - at) {
+  while (!n->peers[peer]->down && (size = frame_len(bytes + at, len - at)) != 0 &&
+         size <= len - at) {
     at += size; /* before the dispatch: what fails there is not dispatched again */
     *used = at;
-    if (!mc__dispatch_envelope(n, peer, bytes + at - size + MC_FRAME_HEAD, size - MC_FRAME_HEAD))
+    if (!mc__dispatch_envelope(n, peer, bytes + at - size + MC_FRAME_HEAD,
+                               size - MC_FRAME_HEAD))
       return false;
   }
   return size != SIZE_MAX;
@@ -104,27 +110,28 @@ static size_t complete(mc_peer *p, const uint8_t *bytes, size_t len) {
 
 static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
   size_t used;
-  mc_peer *p = &n->peers[peer];
+  mc_peer *p = n->peers[peer];
   while (p->in.len && len) {
     size_t taken = complete(p, bytes, len);
     bytes += taken;
     len -= taken;
     if (p->in.failed) return false;
-    mc_buf frame = p->in; /* the dispatch may make peers, which moves them */
-    if (!frames(n, peer, frame.data, frame.len, &used)) return false;
-    p = &n->peers[peer];
+    p->reading = true; /* the dispatch may take the peer down */
+    bool good = frames(n, peer, p->in.data, p->in.len, &used);
+    p->reading = false;
     if (used) p->in.len = 0;
-    if (p->in.len == 0 && p->in.cap > 65536) mc_buf_fini(&p->in);
+    if (p->down || (used && p->in.cap > 65536)) mc_buf_fini(&p->in);
+    if (!good) return false;
   }
   if (!len) return true;
   if (!frames(n, peer, bytes, len, &used)) return false;
-  p = &n->peers[peer];
+  if (p->down) return true;
   mc_buf_put(&p->in, bytes + used, len - used);
   return !p->in.failed;
 }
 
 bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
-  if (peer >= n->peer_count || n->peers[peer].down) return true;
+  if (peer >= n->peer_count || n->peers[peer]->down) return true;
   mc_node_now(n);
   if (deliver(n, peer, bytes, len)) return true;
   n->stats.malformed++;
@@ -133,35 +140,61 @@ bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len
 }
 
 void mc_node_peer_down(mc_node *n, uint32_t peer, mc_error code) {
-  if (peer == MC_SELF || peer >= n->peer_count || n->peers[peer].down) return;
-  mc_peer *p = &n->peers[peer];
+  if (peer == MC_SELF || peer >= n->peer_count || n->peers[peer]->down) return;
+  mc_peer *p = n->peers[peer];
   p->down = true;
-  mc_buf_fini(&p->in);
+  if (!p->reading) mc_buf_fini(&p->in);
   mc_buf_fini(&p->out);
   p->out_sent = 0;
   mc__pending_fail_peer(n, peer, code);
-  mc__credit_peer_down(n, peer);
+  mc__credit_peer_down(n, peer, code);
 }
 
 /* ---- out ------------------------------------------------------------------------------------- */
 
-static bool greet(mc_node *n, mc_peer *p) {
-  const mc_peer *self = &n->peers[MC_SELF];
+static bool write_hello(mc_node *n, mc_buf *out) {
+  const mc_peer *self = n->peers[MC_SELF];
   mc_envelope e = {.kind = MC_ENV_HELLO,
                    .version = MC_WIRE_VERSION,
                    .name = self->name,
                    .name_len = self->name_len,
                    .incarnation = self->incarnation};
-  size_t frame = mc__frame_open(&p->out);
-  mc__envelope_write(&p->out, &e);
-  return mc__frame_close(&p->out, frame);
+  size_t frame = mc__frame_open(out);
+  mc__envelope_write(out, &e);
+  return mc__frame_close(out, frame);
+}
+
+void mc_node_hello(mc_node *n, mc_buf *out) {
+  if (!write_hello(n, out)) out->failed = true;
+}
+
+uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *code) {
+  mc_reader r;
+  mc_envelope e;
+  size_t size = frame_len(bytes, len);
+  *code = size == SIZE_MAX ? MC_E_MALFORMED : MC_OK;
+  if (size == 0 || size == SIZE_MAX || size > len) return UINT32_MAX;
+  mc_reader_init(&r, bytes + MC_FRAME_HEAD, size - MC_FRAME_HEAD);
+  *code = MC_E_MALFORMED;
+  if (!mc__envelope_read(&r, &e) || e.kind != MC_ENV_HELLO) return UINT32_MAX;
+  *code = MC_E_VERSION_MISMATCH;
+  if (e.version != MC_WIRE_VERSION) return UINT32_MAX;
+  uint32_t peer = mc_peer_named(n, e.name, e.name_len, e.incarnation);
+  *code = MC_E_OUT_OF_MEMORY;
+  if (peer == UINT32_MAX) return UINT32_MAX;
+  mc_peer *p = n->peers[peer];
+  *code = MC_E_NOT_PERMITTED;
+  if (peer == MC_SELF || p->connected || p->greeted || p->down) return UINT32_MAX;
+  *code = MC_OK;
+  p->connected = true;
+  return peer;
 }
 
 mc_buf *mc__outbox(mc_node *n, uint32_t peer) {
-  mc_peer *p = &n->peers[peer];
+  mc_peer *p = n->peers[peer];
   if (p->down) return NULL;
   if (!p->connected) {
-    if (!greet(n, p)) return NULL;
+    if (!write_hello(n, &p->out)) return NULL;
     p->connected = true;
     n->host.connect(n->host.ud, peer, p->name, p->name_len, p->incarnation);
   }
@@ -169,7 +202,7 @@ mc_buf *mc__outbox(mc_node *n, uint32_t peer) {
 }
 
 void mc__outbox_dirty(mc_node *n, uint32_t peer) {
-  mc_peer *p = &n->peers[peer];
+  mc_peer *p = n->peers[peer];
   if (p->dirty) return;
   p->dirty = true;
   p->next_dirty = n->first_dirty;
@@ -178,11 +211,11 @@ void mc__outbox_dirty(mc_node *n, uint32_t peer) {
 
 /* Gives the host what it takes; true when all is gone. */
 static bool flush(mc_node *n, uint32_t peer) {
-  mc_peer *p = &n->peers[peer];
-  if (p->down) return true;
-  size_t left = p->out.len - p->out_sent;
-  if (left)
-    p->out_sent += n->host.send(n->host.ud, peer, p->out.data + p->out_sent, left);
+  mc_peer *p = n->peers[peer];
+  size_t left = p->out.len - p->out_sent, taken = 0;
+  if (left) taken = n->host.send(n->host.ud, peer, p->out.data + p->out_sent, left);
+  if (p->down) return true; /* the host may have learned it just now */
+  p->out_sent += taken;
   if (p->out_sent == p->out.len) {
     p->out.len = p->out_sent = 0;
     if (p->out.cap > 1 << 20) mc_buf_fini(&p->out);
@@ -201,8 +234,8 @@ static void flush_all(mc_node *n) {
   n->first_dirty = 0;
   while (list) {
     uint32_t peer = list - 1;
-    list = n->peers[peer].next_dirty;
-    n->peers[peer].dirty = false;
+    list = n->peers[peer]->next_dirty;
+    n->peers[peer]->dirty = false;
     if (!flush(n, peer)) mc__outbox_dirty(n, peer);
   }
 }

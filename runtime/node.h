@@ -42,9 +42,15 @@ typedef struct mc_envelope {
 size_t mc__frame_open(mc_buf *b);
 /* Fills in the length; false (and the frame is cut off) when memory ran out or it is too large. */
 bool mc__frame_close(mc_buf *b, size_t frame);
+/* Takes back a frame that is open. */
+void mc__frame_cut(mc_buf *b, size_t frame);
 void mc__envelope_write(mc_buf *b, const mc_envelope *e);
 /* Reads the header; the reader then stands at arguments, results or value. */
 bool mc__envelope_read(mc_reader *r, mc_envelope *e);
+
+/* ---- ids ------------------------------------------------------------------------------------- */
+/* Call and instance ids are a slot and its generation, which counts from 1 and starts over. */
+enum { MC_SLOT_BITS = 22, MC_MAX_SLOTS = 1 << MC_SLOT_BITS, MC_GENERATIONS = 0x7fffffff };
 
 /* ---- timers (timer.c) ------------------------------------------------------------------------ */
 typedef struct mc_timers {
@@ -85,7 +91,7 @@ typedef struct mc_message {
   size_t size, args; /* bytes allocated; where the arguments start in bytes */
   int chain_len;
   size_t method_len, len;
-  uint8_t bytes[]; /* chain, method, arguments */
+  _Alignas(uint64_t) uint8_t bytes[]; /* chain, method, arguments */
 } mc_message;
 
 /* The parts of a message before it has a place of its own. */
@@ -112,7 +118,7 @@ typedef struct mc_window {
   struct mc_window *next;
   uint32_t peer, used;
   uint64_t instance;
-  mc_wait *waiting;
+  mc_waits waiting;
 } mc_window;
 
 typedef struct mc_handled {
@@ -123,27 +129,32 @@ typedef struct mc_handled {
 enum { MC_WINDOW_BUCKETS = 256 };
 
 /* Takes one credit. False: none left; `w` waits for it (w may be NULL). */
-bool mc__credit_take(mc_node *n, uint32_t peer, uint64_t instance, mc_wait *w, bool *no_memory);
+bool mc__credit_take(mc_node *n, uint32_t peer, uint64_t instance, mc_wait *w,
+                     bool *no_memory);
 void mc__credit_untake(mc_node *n, uint32_t peer, uint64_t instance);
 void mc__credit_arrived(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count);
 void mc__credit_handled(mc_node *n, mc_actor *a, uint32_t peer);
-void mc__credit_give(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count);
+/* False when there is no memory for it: give it later. */
+bool mc__credit_give(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count);
 void mc__credit_flush(mc_node *n, mc_actor *a);
-void mc__credit_peer_down(mc_node *n, uint32_t peer);
+void mc__credit_peer_down(mc_node *n, uint32_t peer, mc_error code);
 void mc__credit_fini(mc_node *n);
+void mc__waits_append(mc_waits *queue, mc_wait *w);
+/* Takes a wait out of the queue it stands in, if any. */
+void mc__waits_remove(mc_wait *w);
 /* Settles and empties a queue of waits. */
-void mc__waits_wake(mc_node *n, mc_wait **queue, mc_error code);
-void mc__waits_remove(mc_wait **queue, mc_wait *w);
+void mc__waits_wake(mc_node *n, mc_waits *queue, mc_error code);
 
 /* ---- names, peers, actors (registry.c) ------------------------------------------------------- */
 typedef struct mc_peer {
-  char *name;
+  const char *name; /* behind the peer, in the same block */
   size_t name_len;
   uint64_t incarnation;
-  mc_buf out;      /* what waits to be sent, from out_sent */
+  mc_buf out; /* what waits to be sent, from out_sent */
   size_t out_sent;
-  mc_buf in;       /* an incomplete frame */
+  mc_buf in; /* an incomplete frame */
   bool connected, greeted, down, dirty;
+  bool reading;        /* `in` is being dispatched */
   uint32_t next_dirty; /* 1 + index */
 } mc_peer;
 
@@ -174,7 +185,7 @@ struct mc_node {
   double call_timeout_ms;
   double now_ms; /* as of the last deliver or step */
 
-  mc_peer *peers; /* MC_SELF first */
+  mc_peer **peers; /* MC_SELF first; each stays where it is, for others hold its outbox */
   uint32_t peer_count, peer_cap, first_dirty;
   uint32_t *peer_hash, peer_hash_cap;
 
@@ -189,6 +200,7 @@ struct mc_node {
   mc_window *windows[MC_WINDOW_BUCKETS];
   mc_turn *free_turns;
   mc_buf scratch; /* arguments on their way to a mailbox of this node */
+  mc_buf lent;    /* the same, while the language reads them */
   uint64_t turn_counter;
 
   mc_task *ready_first, *ready_last;

@@ -10,9 +10,6 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { SLOT_BITS = 22, MAX_SLOTS = 1 << SLOT_BITS };
-static const uint32_t GENERATIONS = 0x7fffffff;
-
 static mc_wait *wait_of_timer(mc_timer *t) {
   return (mc_wait *)(void *)((char *)t - offsetof(mc_wait, timer));
 }
@@ -22,10 +19,10 @@ static void timed_out(mc_node *n, mc_timer *t) {
   mc__pending_settle(n, wait_of_timer(t), &o);
 }
 
-static bool grow(mc_node *n) {
+static bool slots_grow(mc_node *n) {
   mc_pending *p = &n->pending;
   uint32_t cap = p->cap ? p->cap * 2 : 64;
-  if (cap > MAX_SLOTS) return false;
+  if (cap > MC_MAX_SLOTS) return false;
   mc_slot *slots = mc__alloc(n, p->slots, p->cap * sizeof *slots, cap * sizeof *slots);
   if (!slots) return false;
   p->slots = slots;
@@ -40,19 +37,19 @@ static mc_slot *take_slot(mc_node *n, uint32_t *index) {
     p->free = p->slots[*index].next_free;
     return &p->slots[*index];
   }
-  if (p->count == p->cap && !grow(n)) return NULL;
+  if (p->count == p->cap && !slots_grow(n)) return NULL;
   *index = p->count++;
   memset(&p->slots[*index], 0, sizeof *p->slots);
   p->slots[*index].generation = 1;
   return &p->slots[*index];
 }
 
-static void release(mc_node *n, mc_wait *w) {
+static void wait_release(mc_node *n, mc_wait *w) {
   mc_pending *p = &n->pending;
-  uint32_t index = (uint32_t)(w->id & (MAX_SLOTS - 1));
+  uint32_t index = (uint32_t)(w->id & (MC_MAX_SLOTS - 1));
   mc_slot *s = &p->slots[index];
   s->wait = NULL;
-  s->generation = s->generation == GENERATIONS ? 1 : s->generation + 1;
+  s->generation = s->generation == MC_GENERATIONS ? 1 : s->generation + 1;
   s->next_free = p->free;
   p->free = index + 1;
   p->live--;
@@ -63,11 +60,12 @@ static void release(mc_node *n, mc_wait *w) {
 mc_error mc__pending_add(mc_node *n, mc_wait *w, uint32_t peer, double deadline_ms) {
   uint32_t index;
   w->timer.fire = timed_out;
-  if (!isinf(deadline_ms) && !mc_timer_set(n, &w->timer, deadline_ms)) return MC_E_OUT_OF_MEMORY;
+  if (!isinf(deadline_ms) && !mc_timer_set(n, &w->timer, deadline_ms))
+    return MC_E_OUT_OF_MEMORY;
   mc_slot *s = take_slot(n, &index);
   if (!s) return mc_timer_clear(n, &w->timer), MC_E_OUT_OF_MEMORY;
   s->wait = w;
-  w->id = (uint64_t)s->generation << SLOT_BITS | index;
+  w->id = (uint64_t)s->generation << MC_SLOT_BITS | index;
   w->peer = peer;
   n->pending.live++;
   return MC_OK;
@@ -75,23 +73,24 @@ mc_error mc__pending_add(mc_node *n, mc_wait *w, uint32_t peer, double deadline_
 
 mc_wait *mc__pending_find(mc_node *n, uint64_t call, uint32_t peer) {
   mc_pending *p = &n->pending;
-  uint64_t index = call & (MAX_SLOTS - 1);
+  uint64_t index = call & (MC_MAX_SLOTS - 1);
   if (index >= p->count) return NULL;
   mc_wait *w = p->slots[index].wait;
   return w && w->id == call && w->peer == peer ? w : NULL;
 }
 
 void mc__pending_settle(mc_node *n, mc_wait *w, const mc_outcome *o) {
-  if (w->id) release(n, w);
+  if (w->id) wait_release(n, w);
   n->language.settle(n->language.ud, w, o);
 }
 
-void mc_wait_settled(mc_node *n, mc_wait *w) { release(n, w); }
+void mc_wait_settled(mc_node *n, mc_wait *w) { wait_release(n, w); }
 
 bool mc_wait_pending(const mc_wait *w) { return w->id != 0; }
 
 void mc_wait_forget(mc_node *n, mc_wait *w) {
-  if (w->id) release(n, w);
+  mc__waits_remove(w);
+  if (w->id) wait_release(n, w);
 }
 
 void mc__pending_fail_peer(mc_node *n, uint32_t peer, mc_error code) {
@@ -105,7 +104,7 @@ void mc__pending_fail_peer(mc_node *n, uint32_t peer, mc_error code) {
 void mc__pending_fini(mc_node *n) {
   mc_pending *p = &n->pending;
   for (uint32_t i = 0; i < p->count; i++)
-    if (p->slots[i].wait) release(n, p->slots[i].wait);
+    if (p->slots[i].wait) wait_release(n, p->slots[i].wait);
   if (p->slots) mc__alloc(n, p->slots, p->cap * sizeof *p->slots, 0);
   memset(p, 0, sizeof *p);
 }

@@ -24,13 +24,15 @@ double mc_platform_now_ms(void) {
   return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
-int getentropy(void *buffer, size_t len); /* in libc, declared for other standards than ours */
+int getentropy(void *buffer,
+               size_t len); /* in libc, declared for other standards than ours */
 
 void mc_platform_random(void *out, size_t len) {
   char *to = out;
   for (size_t part; len; len -= part, to += part) {
     part = len < 256 ? len : 256;
-    if (getentropy(to, part) != 0) abort(); /* without random bytes no reference is safe */
+    if (getentropy(to, part) != 0)
+      abort(); /* without random bytes no reference is safe */
   }
 }
 

@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-enum { SLOT_BITS = 22, MAX_SLOTS = 1 << SLOT_BITS, MAX_TYPES = 1 << 14, MAX_PEERS = 1 << 16 };
-static const uint32_t GENERATIONS = 0x7fffffff;
+enum { MAX_TYPES = 1 << 14, MAX_PEERS = 1 << 16 };
 
 static uint32_t fnv(const char *s, size_t len) {
   uint32_t h = 2166136261u;
@@ -21,7 +20,8 @@ static uint32_t fnv(const char *s, size_t len) {
 
 static mc_type **type_place(mc_node *n, const char *name, size_t len, uint32_t hash) {
   size_t i = hash & (n->type_cap - 1);
-  while (n->types[i] && (n->types[i]->len != len || memcmp(n->types[i]->name, name, len) != 0))
+  while (n->types[i] &&
+         (n->types[i]->len != len || memcmp(n->types[i]->name, name, len) != 0))
     i = (i + 1) & (n->type_cap - 1);
   return &n->types[i];
 }
@@ -45,7 +45,7 @@ mc_type *mc_type_named(mc_node *n, const char *name, size_t len) {
   uint32_t hash = fnv(name, len);
   mc_type **at = type_place(n, name, len, hash);
   if (*at) return *at;
-  if (n->type_count == MAX_TYPES) return NULL;
+  if (n->type_count == MAX_TYPES || !mc_utf8_valid(name, len)) return NULL;
   mc_type *t = mc__alloc(n, NULL, 0, sizeof *t + len + 1);
   if (!t) return NULL;
   char *copy = (char *)(t + 1);
@@ -58,29 +58,34 @@ mc_type *mc_type_named(mc_node *n, const char *name, size_t len) {
 
 /* ---- peers ----------------------------------------------------------------------------------- */
 
-static uint32_t *peer_place(mc_node *n, const char *name, size_t len, uint64_t incarnation) {
-  uint32_t i = (fnv(name, len) ^ (uint32_t)(incarnation * 0x9e3779b1u)) & (n->peer_hash_cap - 1);
+static uint32_t *peer_place(mc_node *n, const char *name, size_t len,
+                            uint64_t incarnation) {
+  uint32_t i =
+      (fnv(name, len) ^ (uint32_t)(incarnation * 0x9e3779b1u)) & (n->peer_hash_cap - 1);
   for (; n->peer_hash[i]; i = (i + 1) & (n->peer_hash_cap - 1)) {
-    const mc_peer *p = &n->peers[n->peer_hash[i] - 1];
-    if (p->incarnation == incarnation && p->name_len == len && !memcmp(p->name, name, len)) break;
+    const mc_peer *p = n->peers[n->peer_hash[i] - 1];
+    if (p->incarnation == incarnation && p->name_len == len &&
+        !memcmp(p->name, name, len))
+      break;
   }
   return &n->peer_hash[i];
 }
 
 static bool peers_grow(mc_node *n) {
   uint32_t cap = n->peer_cap ? n->peer_cap * 2 : 16;
-  mc_peer *peers = mc__alloc(n, n->peers, n->peer_cap * sizeof *peers, cap * sizeof *peers);
-  if (!peers) return false;
-  n->peers = peers;
-  n->peer_cap = cap;
   uint32_t *hash = mc__alloc(n, NULL, 0, (size_t)cap * 2 * sizeof *hash);
   if (!hash) return false;
+  mc_peer **peers =
+      mc__alloc(n, n->peers, n->peer_cap * sizeof *peers, cap * sizeof *peers);
+  if (!peers) return mc__alloc(n, hash, (size_t)cap * 2 * sizeof *hash, 0), false;
+  n->peers = peers;
+  n->peer_cap = cap;
   if (n->peer_hash) mc__alloc(n, n->peer_hash, n->peer_hash_cap * sizeof *hash, 0);
   memset(hash, 0, (size_t)cap * 2 * sizeof *hash);
   n->peer_hash = hash;
   n->peer_hash_cap = cap * 2;
   for (uint32_t i = 0; i < n->peer_count; i++)
-    *peer_place(n, peers[i].name, peers[i].name_len, peers[i].incarnation) = i + 1;
+    *peer_place(n, peers[i]->name, peers[i]->name_len, peers[i]->incarnation) = i + 1;
   return true;
 }
 
@@ -89,13 +94,15 @@ uint32_t mc_peer_named(mc_node *n, const char *name, size_t len, uint64_t incarn
   if (n->peer_count * 2 >= n->peer_hash_cap && !peers_grow(n)) return UINT32_MAX;
   uint32_t *at = peer_place(n, name, len, incarnation);
   if (*at) return *at - 1;
-  if (n->peer_count == MAX_PEERS) return UINT32_MAX;
-  char *copy = mc__alloc(n, NULL, 0, len + 1);
-  if (!copy) return UINT32_MAX;
+  if (n->peer_count == MAX_PEERS || incarnation > MC_MAX_ID || !mc_utf8_valid(name, len))
+    return UINT32_MAX;
+  mc_peer *p = mc__alloc(n, NULL, 0, sizeof *p + len + 1);
+  if (!p) return UINT32_MAX;
+  char *copy = (char *)(p + 1);
   memcpy(copy, name, len);
   copy[len] = '\0';
-  mc_peer *p = &n->peers[n->peer_count];
   *p = (mc_peer){.name = copy, .name_len = len, .incarnation = incarnation};
+  n->peers[n->peer_count] = p;
   mc_buf_init(&p->out, &n->host);
   mc_buf_init(&p->in, &n->host);
   *at = ++n->peer_count;
@@ -103,19 +110,19 @@ uint32_t mc_peer_named(mc_node *n, const char *name, size_t len, uint64_t incarn
 }
 
 const char *mc_peer_name(const mc_node *n, uint32_t peer, size_t *len) {
-  if (len) *len = n->peers[peer].name_len;
-  return n->peers[peer].name;
+  if (len) *len = n->peers[peer]->name_len;
+  return n->peers[peer]->name;
 }
 
 uint64_t mc_peer_incarnation(const mc_node *n, uint32_t peer) {
-  return n->peers[peer].incarnation;
+  return n->peers[peer]->incarnation;
 }
 
-bool mc_peer_is_down(const mc_node *n, uint32_t peer) { return n->peers[peer].down; }
+bool mc_peer_is_down(const mc_node *n, uint32_t peer) { return n->peers[peer]->down; }
 
 uint32_t mc_peer_find(const mc_node *n, const char *name, size_t len) {
   for (uint32_t i = n->peer_count; i-- > 0;) {
-    const mc_peer *p = &n->peers[i];
+    const mc_peer *p = n->peers[i];
     if (!p->down && p->name_len == len && memcmp(p->name, name, len) == 0) return i;
   }
   return UINT32_MAX;
@@ -131,7 +138,7 @@ static mc_actor_slot *actor_slot(mc_node *n, uint32_t *index) {
   }
   if (n->actor_count == n->actor_cap) {
     uint32_t cap = n->actor_cap ? n->actor_cap * 2 : 64;
-    if (cap > MAX_SLOTS) return NULL;
+    if (cap > MC_MAX_SLOTS) return NULL;
     mc_actor_slot *slots =
         mc__alloc(n, n->actors, n->actor_cap * sizeof *slots, cap * sizeof *slots);
     if (!slots) return NULL;
@@ -150,7 +157,7 @@ static mc_actor *actor_place(mc_node *n, mc_type *type) {
   mc_actor_slot *s = actor_slot(n, &index);
   if (!s) return mc__alloc(n, a, sizeof *a, 0), NULL;
   *a = (mc_actor){.type = type, .starting = true};
-  a->instance = (uint64_t)s->generation << SLOT_BITS | index;
+  a->instance = (uint64_t)s->generation << MC_SLOT_BITS | index;
   s->actor = a;
   n->actor_live++;
   return a;
@@ -162,8 +169,9 @@ mc_actor *mc_actor_new(mc_node *n, mc_type *type) {
   return a;
 }
 
-mc_actor *mc_actor_first(mc_node *n, mc_type *type, const uint8_t secret[MC_SECRET_SIZE]) {
-  mc_actor *a = actor_place(n, type);
+mc_actor *mc_actor_first(mc_node *n, mc_type *type,
+                         const uint8_t secret[MC_SECRET_SIZE]) {
+  mc_actor *a = n->actor_count ? NULL : actor_place(n, type);
   if (!a) return NULL;
   a->instance = 1;
   memcpy(a->secret, secret, MC_SECRET_SIZE);
@@ -171,7 +179,7 @@ mc_actor *mc_actor_first(mc_node *n, mc_type *type, const uint8_t secret[MC_SECR
 }
 
 mc_actor *mc__actor_find(const mc_node *n, uint64_t instance) {
-  uint64_t index = instance == 1 ? 0 : instance & (MAX_SLOTS - 1);
+  uint64_t index = instance == 1 ? 0 : instance & (MC_MAX_SLOTS - 1);
   if (index >= n->actor_count) return NULL;
   mc_actor *a = n->actors[index].actor;
   return a && a->instance == instance ? a : NULL;
@@ -195,10 +203,10 @@ void mc_actor_address(const mc_actor *a, mc_address *out) {
 }
 
 static void slot_release(mc_node *n, mc_actor *a) {
-  uint32_t index = a->instance == 1 ? 0 : (uint32_t)(a->instance & (MAX_SLOTS - 1));
+  uint32_t index = a->instance == 1 ? 0 : (uint32_t)(a->instance & (MC_MAX_SLOTS - 1));
   mc_actor_slot *s = &n->actors[index];
   s->actor = NULL;
-  s->generation = s->generation == GENERATIONS ? 1 : s->generation + 1;
+  s->generation = s->generation == MC_GENERATIONS ? 1 : s->generation + 1;
   s->next_free = n->actor_free;
   n->actor_free = index + 1;
   n->actor_live--;
@@ -233,6 +241,7 @@ void mc_node_close(mc_node *n) {
     if (!a) continue;
     slot_release(n, a); /* nobody finds it any more */
     while ((m = mc__mailbox_pop(a))) mc__message_free(n, m);
+    while (a->senders.first) mc__waits_remove(a->senders.first);
     for (mc_turn *t = a->turns, *next; t; t = next) {
       next = t->next;
       mc__alloc(n, t, sizeof *t, 0);
@@ -254,10 +263,10 @@ void mc__registry_fini(mc_node *n) {
     if (n->types[i]) mc__alloc(n, n->types[i], sizeof(mc_type) + n->types[i]->len + 1, 0);
   if (n->types) mc__alloc(n, n->types, n->type_cap * sizeof *n->types, 0);
   for (uint32_t i = 0; i < n->peer_count; i++) {
-    mc_peer *p = &n->peers[i];
+    mc_peer *p = n->peers[i];
     mc_buf_fini(&p->out);
     mc_buf_fini(&p->in);
-    mc__alloc(n, p->name, p->name_len + 1, 0);
+    mc__alloc(n, p, sizeof *p + p->name_len + 1, 0);
   }
   if (n->peers) mc__alloc(n, n->peers, n->peer_cap * sizeof *n->peers, 0);
   if (n->peer_hash) mc__alloc(n, n->peer_hash, n->peer_hash_cap * sizeof(uint32_t), 0);

@@ -13,7 +13,16 @@
 #include <string.h>
 
 /* CBOR's major types, and the tags in use */
-enum { UINT = 0, NEGATIVE = 1, BYTES = 2, TEXT = 3, ARRAY = 4, MAP = 5, TAG = 6, SIMPLE = 7 };
+enum {
+  UINT = 0,
+  NEGATIVE = 1,
+  BYTES = 2,
+  TEXT = 3,
+  ARRAY = 4,
+  MAP = 5,
+  TAG = 6,
+  SIMPLE = 7
+};
 enum { TAG_REGISTERED = 27, TAG_REF = 39 };
 enum { SIMPLE_FALSE = 20, SIMPLE_TRUE = 21, SIMPLE_NULL = 22, SIMPLE_DOUBLE = 27 };
 static const uint64_t CANONICAL_NAN = 0x7ff8000000000000u;
@@ -46,8 +55,8 @@ uint8_t *mc_buf_room(mc_buf *b, size_t more) {
 }
 
 void mc_buf_put(mc_buf *b, const void *bytes, size_t len) {
-  uint8_t *to = mc_buf_room(b, len);
-  if (!to || !len) return;
+  uint8_t *to = len ? mc_buf_room(b, len) : NULL;
+  if (!to) return;
   memcpy(to, bytes, len);
   b->len += len;
 }
@@ -121,7 +130,8 @@ void mc_write_registered(mc_buf *b) {
   mc_write_array(b, 2);
 }
 
-void mc_write_ref(mc_buf *b, const mc_node *n, const mc_address *to, const mc_type *type) {
+void mc_write_ref(mc_buf *b, const mc_node *n, const mc_address *to,
+                  const mc_type *type) {
   size_t len;
   const char *name = mc_peer_name(n, to->peer, &len);
   mc__write_head(b, TAG, TAG_REF);
@@ -138,7 +148,12 @@ void mc_write_ref(mc_buf *b, const mc_node *n, const mc_address *to, const mc_ty
 /* The length of the sequence at s, 0 when it is not valid (overlong, surrogate, beyond 10ffff). */
 static size_t utf8_sequence(const uint8_t *s, size_t left) {
   uint8_t c = s[0];
-  size_t len = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+  size_t len = c < 0x80   ? 1
+               : c < 0xc2 ? 0
+               : c < 0xe0 ? 2
+               : c < 0xf0 ? 3
+               : c < 0xf5 ? 4
+                          : 0;
   if (len == 0 || len > left) return 0;
   for (size_t i = 1; i < len; i++)
     if ((s[i] & 0xc0) != 0x80) return 0;
@@ -216,7 +231,8 @@ static bool read_head(mc_reader *r, unsigned *major, uint64_t *v) {
 }
 
 static bool read_string(mc_reader *r, mc_item *out, unsigned major, uint64_t len) {
-  if (len > (size_t)(r->end - r->at)) return mc_read_fail(r, "a string longer than the bytes");
+  if (len > (size_t)(r->end - r->at))
+    return mc_read_fail(r, "a string longer than the bytes");
   out->kind = major == TEXT ? MC_TEXT : MC_BYTES;
   out->as.string.data = (const char *)r->at;
   out->as.string.len = (size_t)len;
@@ -231,7 +247,8 @@ static bool read_float(mc_reader *r, mc_item *out) {
   r->at += 8;
   out->kind = MC_FLOAT;
   memcpy(&out->as.number, &bits, sizeof bits);
-  if (isnan(out->as.number) && bits != CANONICAL_NAN) return mc_read_fail(r, "a second form of NaN");
+  if (isnan(out->as.number) && bits != CANONICAL_NAN)
+    return mc_read_fail(r, "a second form of NaN");
   return true;
 }
 
@@ -246,7 +263,8 @@ static bool read_simple(mc_reader *r, mc_item *out, uint64_t v) {
 }
 
 static bool read_count(mc_reader *r, mc_item *out, uint64_t count, unsigned each) {
-  if (count > (size_t)(r->end - r->at) / each) return mc_read_fail(r, "more items than bytes");
+  if (count > (size_t)(r->end - r->at) / each)
+    return mc_read_fail(r, "more items than bytes");
   out->as.count = (size_t)count;
   return true;
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what a target of the Makefile needs and the machine lacks: `scripts/deps.sh wasm native test`.
+# Installs what a target of the Makefile needs and the machine lacks: `scripts/deps.sh wasm native test fuzz`.
 # What is there already, from whatever source, is left alone. As root on Debian and its kin it uses
 # apt-get; anywhere else it stops with one message that names what to install.
 set -eu
@@ -14,6 +14,10 @@ have() { command -v "$1"; }
 # What Lua's loader finds below its usual folders.
 lua_module() { lua5.4 -e "require '$1'"; }
 lua_header() { printf '#include <lua.h>\n' | "${CC:-cc}" -E -I/usr/include/lua5.4 -; }
+fuzzer_runtime() {
+  printf 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n > 99; }' |
+    "${FUZZ_CC:-clang}" -x c -fsanitize=fuzzer,address,undefined -o build/fuzzer-probe -
+}
 libc_header() { printf '#include <stdio.h>\n' | "${CC:-cc}" -E -; }
 
 node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null && have npm >/dev/null || {
@@ -36,6 +40,7 @@ for goal in "$@"; do
     ;;
   native)
     need gcc have "${CC:-cc}"
+    need pkgconf have pkg-config
     need libc6-dev libc_header
     need liblua5.4-dev lua_header
     need curl have curl
@@ -48,8 +53,14 @@ for goal in "$@"; do
     need lua-check have luacheck
     need clang-format have clang-format
     ;;
+  fuzz)
+    need clang have "${FUZZ_CC:-clang}"
+    need libclang-rt-dev fuzzer_runtime
+    need curl have curl
+    need patch have patch
+    ;;
   *)
-    echo "usage: $0 [wasm] [native] [test]" >&2
+    echo "usage: $0 [wasm] [native] [test] [fuzz]" >&2
     exit 2
     ;;
   esac

@@ -21,6 +21,11 @@ const suites = [
   { name: "lint", run: [make, "-s", "lint"] },
   { name: "C unit tests (ASan, UBSan)", run: [make, "-s", "unit"] },
   {
+    name: "fuzzers, short",
+    build: [make, "-s", "fuzz-build"],
+    run: [make, "-s", "fuzz", "FUZZ_SECONDS=8"],
+  },
+  {
     name: "busted, native",
     build: [make, "-s", "native"],
     run: ["env", `MOONCAST_WORKERS=${WORKERS}`, "lua5.4", "spec/support/run_busted.lua", "spec"],

@@ -30,6 +30,9 @@ export const FLOAT64 = 0xfb;
 const NAN_HIGH = 0x7ff80000;
 const LARGEST_INT = 2n ** 63n - 1n;
 
+/** The most bytes that a writer keeps from one message to the next. */
+const KEPT_CAPACITY = 64 * 1024;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 // In unicode mode this matches only a surrogate that has no partner.
@@ -57,6 +60,12 @@ export class Writer {
   /** A copy of what was written, of exactly its size. */
   take() {
     return this.#bytes.slice(0, this.#length);
+  }
+
+  /** Forgets what was written. */
+  clear() {
+    this.#length = 0;
+    if (this.#bytes.length > KEPT_CAPACITY) this.#adopt(new Uint8Array(KEPT_CAPACITY));
   }
 
   #adopt(bytes) {
@@ -152,10 +161,27 @@ export class Writer {
 
   /** @returns {boolean} false, and nothing is written, when the string has a lone surrogate */
   text(value) {
+    if (value.length < 24 && this.#shortAscii(value)) return true;
     if (LONE_SURROGATE.test(value)) return false;
     const utf8 = encoder.encode(value);
     this.head(Major.TEXT, utf8.length);
     this.raw(utf8);
+    return true;
+  }
+
+  /** Most texts are names: this spares them the encoder. */
+  #shortAscii(value) {
+    const length = value.length;
+    this.#room(1 + length);
+    const bytes = this.#bytes;
+    const at = this.#length;
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code >= 0x80) return false;
+      bytes[at + 1 + i] = code;
+    }
+    bytes[at] = (Major.TEXT << 5) | length;
+    this.#length = at + 1 + length;
     return true;
   }
 

@@ -102,7 +102,8 @@ async function main(words) {
   if (words[0] === "test") return run(testCommand(words.slice(1)));
   const command = withDefaults(parseCommand(words));
   if (command.help) return void process.stdout.write(USAGE);
-  if (command.version || command.interactive) process.stdout.write(`${BANNER}\n`);
+  if (command.version) process.stdout.write(`${BANNER}\n`);
+  else if (command.interactive) process.stdout.write(`${BANNER}  (.help for help)\n`);
   return isIdle(command) ? undefined : run(command);
 }
 

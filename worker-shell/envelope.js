@@ -20,25 +20,51 @@ const FIELDS = [4, 10, 7, 3, 5, 4, 3];
 
 const utf8 = new TextEncoder();
 
-/** A type's name in the header of calls: FNV-1a, 32 bits. */
-export function typeHash(name) {
+/** Hashes that were asked for before; types are few, but names may come from anywhere. */
+const hashes = new Map();
+const MAX_HASHES = 1000;
+
+function fnv1a(name) {
   let hash = 0x811c9dc5;
   for (const byte of utf8.encode(name)) hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }
 
+/** A type's name in the header of calls: FNV-1a, 32 bits. */
+export function typeHash(name) {
+  const known = hashes.get(name);
+  if (known !== undefined) return known;
+  if (hashes.size >= MAX_HASHES) hashes.clear();
+  hashes.set(name, fnv1a(name));
+  return hashes.get(name);
+}
+
 /* ---- writing ---------------------------------------------------------------------------------- */
+
+let spare = new Writer();
+const noHead = new Uint8Array(FRAME_HEAD);
 
 /** A frame around what `write` puts into it. */
 function frame(kind, write) {
-  const writer = new Writer();
-  writer.raw(new Uint8Array(FRAME_HEAD));
-  writer.array(FIELDS[kind]);
-  writer.uint(kind);
-  write(writer);
-  const bytes = writer.take();
+  // An accessor of an object that is sent may send something itself: the writer is taken meanwhile.
+  const writer = spare ?? new Writer();
+  spare = undefined;
+  try {
+    writer.clear();
+    writer.raw(noHead);
+    writer.array(FIELDS[kind]);
+    writer.uint(kind);
+    write(writer);
+    return withHead(writer.take());
+  } finally {
+    spare = writer;
+  }
+}
+
+function withHead(bytes) {
+  const size = bytes.length - FRAME_HEAD;
   bytes[0] = BYTES_OF_32_BITS;
-  new DataView(bytes.buffer).setUint32(1, bytes.length - FRAME_HEAD);
+  for (let i = 0; i < 4; i++) bytes[1 + i] = size >>> (24 - 8 * i);
   return bytes;
 }
 
@@ -126,7 +152,7 @@ export function encodeCredit({ instance, count }) {
 const readers = [
   (reader) => ({ version: reader.uint(UINT32_MAX), node: reader.name(), incarnation: reader.uint() }),
   (reader) => ({ call: reader.uint(), ...readRecipient(reader), ...readContext(reader), body: reader.rest() }),
-  (reader) => ({ ...readRecipient(reader), trace: reader.uintOrNull(), body: reader.rest() }),
+  (reader) => ({ ...readRecipient(reader), trace: readTrace(reader), body: reader.rest() }),
   (reader) => ({ call: reader.uint(), body: reader.rest() }),
   (reader) => ({ call: reader.uint(), code: reader.uint(255), body: reader.rest() }),
   (reader) => ({ call: reader.uint(), instance: reader.uint(), secret: reader.bytes(16) }),
@@ -142,9 +168,16 @@ function readRecipient(reader) {
   };
 }
 
+function readTrace(reader) {
+  const trace = reader.uintOrNull();
+  // The core has 0 for none: on the wire it would be a second form of null.
+  if (trace === 0) throw malformed("a trace that is 0");
+  return trace;
+}
+
 function readContext(reader) {
   const remaining = reader.uintOrNull();
-  const trace = reader.uintOrNull();
+  const trace = readTrace(reader);
   const length = reader.array();
   if (length > MAX_CHAIN) throw malformed(`a chain of more than ${MAX_CHAIN} calls`);
   const chain = [];

@@ -56,6 +56,7 @@ function withCode(code, message) {
 
 /** An error's text without its code: how it stands on the wire. */
 export function bareText(error) {
+  if (error.message === error.code) return "";
   const prefix = `${error.code}: `;
   return error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
 }

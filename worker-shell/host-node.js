@@ -7,7 +7,7 @@
  * with its answer, its deadline, its signal or the death of its node, whichever is first; what
  * comes later is counted and dropped.
  */
-import { Reader, malformed } from "./cbor.js";
+import { malformed } from "./cbor.js";
 import { Deadlines } from "./deadlines.js";
 import {
   Kind,
@@ -16,18 +16,19 @@ import {
   decodeEnvelope,
   encodeCall,
   encodeCast,
-  encodeError,
   encodeHello,
   encodeReply,
   encodeStop,
   typeHash,
 } from "./envelope.js";
-import { ActorError, answeredError, bareText, codeNumber, errorCodes, errorText } from "./errors.js";
+import { ActorError, errorCodes, errorText } from "./errors.js";
 import { HostActor } from "./host-actor.js";
+import { decodeError, encodeRaised, encodeRefusal, outcome } from "./host-answer.js";
 import { HostPeer } from "./host-peer.js";
+import { PendingCall, checkRequest } from "./pending-call.js";
 import { RefTable, RemoteRef } from "./ref.js";
 import { randomId, randomSecret } from "./random.js";
-import { decodeValue, decodeValues } from "./value.js";
+import { decodeValues } from "./value.js";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -45,17 +46,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @property {(peer: HostPeer, error: Error) => void} [onMalformed] a link that was dropped
  */
 
-/** A call that was sent, until it is settled. */
-class PendingCall {
-  constructor(type, method, peer, frame, signal) {
-    this.type = type;
-    this.method = method;
-    this.label = `${type}:${method}`;
-    this.peer = peer;
-    this.request = { frame, cast: false, dropped: false };
-    this.signal = signal;
-  }
-}
+const KIND_NAMES = { [Kind.CALL]: "call", [Kind.CAST]: "cast", [Kind.STOP]: "stop" };
 
 export class HostNode {
   #options;
@@ -158,13 +149,18 @@ export class HostNode {
   async #ask(address, request) {
     checkRequest(request);
     const peer = this.#peerFor(address);
-    const { deadline, remaining } = this.#timing(request);
-    const call = ++this.#calls;
-    const frame = this.#requestFrame(address, request, call, remaining);
+    const since = this.now();
+    const { deadline, remaining } = this.#timing(request, since);
+    const id = ++this.#calls;
+    const frame = this.#requestFrame(address, request, id, remaining);
     return new Promise((resolve, reject) => {
-      const entry = new PendingCall(address.type, request.method, peer, frame, request.signal);
-      this.#await(call, entry, deadline, resolve, reject);
-      peer.sendTo(address.instance, entry.request);
+      const done = () => peer.pending.delete(id);
+      const about = { type: address.type, method: request.method, node: peer.name };
+      const call = new PendingCall(about, frame, { done, resolve, reject });
+      call.expireAt(this.#deadlines, since, deadline);
+      call.abortWith(request.signal);
+      peer.pending.set(id, call);
+      peer.sendTo(address.instance, call.request);
       this.#counters.sent += 1;
     });
   }
@@ -181,47 +177,27 @@ export class HostNode {
   }
 
   /** When a call ends, and what of it goes along: only a deadline that somebody chose. */
-  #timing({ timeout, turn, method }) {
-    const now = this.now();
+  #timing({ timeout, turn, method }, now) {
     const chosen = Math.min(timeout === undefined ? Infinity : now + timeout, turn?.deadline ?? Infinity);
     if (chosen <= now) throw new ActorError("timeout", `no time was left to call ${method}`);
     if (chosen !== Infinity) return { deadline: chosen, remaining: Math.ceil(chosen - now) };
     return { deadline: timeout === Infinity ? Infinity : now + this.callTimeout, remaining: null };
   }
 
-  /** Registers a pending call and everything that may end it. */
-  #await(call, entry, deadline, resolve, reject) {
-    const { peer, label, signal } = entry;
-    const since = this.now();
-    let settled = false;
-    const finish = (settle) => (value) => {
-      if (settled) return;
-      settled = true;
-      peer.pending.delete(call);
-      clear();
-      signal?.removeEventListener("abort", abort);
-      entry.request.dropped = true;
-      settle(value);
-    };
-    entry.done = finish(resolve);
-    entry.fail = finish(reject);
-    const abort = () => entry.fail(new ActorError("cancelled", `${label} was cancelled`, { cause: signal.reason }));
-    const clear = this.#deadlines.add(deadline, () => {
-      const waited = Math.round(deadline - since);
-      entry.fail(new ActorError("timeout", `${label} on ${peer.name} did not answer within ${waited} ms`));
-    });
-    peer.pending.set(call, entry);
-    signal?.addEventListener("abort", abort, { once: true });
-  }
-
+  /** What cannot reach its node any more is a dead letter, as what reaches a dead actor is. */
   async #cast(address, method, args, trace) {
-    const peer = this.#peerFor(address);
     const { instance, secret } = address;
     const frame = encodeCast({ instance, secret, type: typeHash(address.type), method, trace, args });
-    await new Promise((sent, failed) => {
-      peer.sendTo(instance, { frame, cast: true, label: `${address.type}:${method}`, sent, failed });
-    });
-    this.#counters.sent += 1;
+    try {
+      const peer = this.#peerFor(address);
+      await new Promise((sent, failed) => {
+        peer.sendTo(instance, { frame, cast: true, label: `${address.type}:${method}`, sent, failed });
+      });
+      this.#counters.sent += 1;
+    } catch (error) {
+      if (error.code === "unknown_node") throw error;
+      this.#counters.dead_letters += 1;
+    }
   }
 
   /* ---- links ---------------------------------------------------------------------------------- */
@@ -337,46 +313,36 @@ export class HostNode {
   }
 
   #answer(peer, envelope) {
-    const entry = peer.pending.get(envelope.call);
-    if (!entry) {
+    const call = peer.pending.get(envelope.call);
+    if (!call) {
       this.#counters.late_replies += 1;
       return;
     }
     try {
-      if (envelope.kind === Kind.REPLY) entry.done(outcome(decodeValues(envelope.body, this.refs)));
-      else entry.fail(this.#remoteError(peer, envelope, entry));
+      if (envelope.kind === Kind.REPLY) call.succeed(outcome(decodeValues(envelope.body, this.refs)));
+      else call.fail(decodeError(envelope, call, this.refs));
     } catch (error) {
-      entry.fail(error);
+      call.fail(error);
     }
-  }
-
-  #remoteError(peer, { code, body }, { type, method }) {
-    const reader = new Reader(body);
-    const value = decodeValue(reader, this.refs);
-    const traceback = decodeValue(reader, this.refs);
-    reader.end();
-    if (code === 0) return ActorError.raised(value, traceback === null ? undefined : asText(traceback), peer.name);
-    const text = value === null ? null : asText(value);
-    return answeredError(errorCodes[code - 1] ?? "malformed", text, { type, method, node: peer.name });
   }
 
   #request(peer, envelope) {
     const message = this.#message(peer, envelope);
     const actor = this.#actors.get(envelope.instance);
-    if (!actor || !sameSecret(actor.address.secret, envelope.secret)) {
+    const problem = this.#refusal(actor, envelope);
+    if (!problem) return actor.receive(message);
+    message.fail(problem);
+    return message.done();
+  }
+
+  /** Why a message does not even reach an actor. */
+  #refusal(actor, { kind, secret, type }) {
+    if (!actor || !sameSecret(actor.address.secret, secret)) {
       this.#counters.dead_letters += 1;
-      message.fail(new ActorError("dead_actor", ""));
-      return message.done();
+      return new ActorError("dead_actor", "");
     }
-    if (envelope.kind !== Kind.STOP && envelope.type !== actor.typeHash) {
-      message.fail(new ActorError("type_mismatch", actor.address.type));
-      return message.done();
-    }
-    if (envelope.kind === Kind.STOP && actor.permanent) {
-      message.fail(new ActorError("not_permitted", `${actor.address.type} ends with its node`));
-      return message.done();
-    }
-    return actor.receive(message);
+    if (kind !== Kind.STOP) return type === actor.typeHash ? undefined : new ActorError("type_mismatch", actor.address.type);
+    return actor.permanent ? new ActorError("not_permitted", `${actor.address.type} ends with its node`) : undefined;
   }
 
   /** @returns {import("./host-actor.js").Message} */
@@ -384,15 +350,15 @@ export class HostNode {
     const cast = envelope.kind === Kind.CAST;
     const remaining = envelope.remaining ?? Infinity;
     return {
-      kind: ["call", "cast", "stop"][[Kind.CALL, Kind.CAST, Kind.STOP].indexOf(envelope.kind)],
+      kind: KIND_NAMES[envelope.kind],
       method: envelope.method ?? "stop",
       deadline: this.now() + remaining,
       chain: envelope.chain ?? [],
       trace: envelope.trace ?? null,
       decode: () => decodeValues(envelope.body, this.refs),
       reply: (values) => cast || this.#send(peer, encodeReply({ call: envelope.call, results: values })),
-      fail: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, refusal(envelope.call, error))),
-      raise: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, raised(envelope.call, error))),
+      fail: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, encodeRefusal(envelope.call, error))),
+      raise: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, encodeRaised(envelope.call, error))),
       done: () => cast && this.#handled(peer, envelope.instance),
     };
   }
@@ -408,30 +374,6 @@ export class HostNode {
   #unheard(envelope, error) {
     this.#options.onError?.(`${envelope.method} was cast and raised: ${errorText(error)}`, error);
   }
-
-}
-
-/* ---- errors and results --------------------------------------------------------------------------- */
-
-/** The answer of the system itself. */
-function refusal(call, error) {
-  const code = error instanceof ActorError ? codeNumber(error.code) : 0;
-  return code > 0 ? encodeError({ call, code, value: bareText(error) }) : raised(call, error);
-}
-
-/** The answer for what a handler threw: an Error goes as its text, with its stack as traceback. */
-function raised(call, error) {
-  const traceback = error instanceof Error ? wellFormed(error.traceback ?? error.stack ?? "") : null;
-  const value = error instanceof Error && !(error instanceof ActorError) ? wellFormed(errorText(error)) : error;
-  try {
-    return encodeError({ call, code: 0, value, traceback });
-  } catch {
-    return encodeError({ call, code: 0, value: wellFormed(errorText(error)), traceback });
-  }
-}
-
-function wellFormed(text) {
-  return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
 function unreachable(code, { node, type }) {
@@ -439,26 +381,10 @@ function unreachable(code, { node, type }) {
   return `node ${node} is down: its ${type} cannot be called`;
 }
 
-function checkRequest({ timeout, signal, method }) {
-  if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0)) {
-    throw new TypeError(`timeout is a number of milliseconds above 0, not ${timeout}`);
-  }
-  if (signal?.aborted) throw new ActorError("cancelled", `${method} was cancelled before it was sent`, { cause: signal.reason });
-}
-
 function addressOf(ref) {
   const address = RemoteRef.addressOf(ref);
   if (!address) throw new TypeError("call and cast want a reference to an actor");
   return address;
-}
-
-/** No result is undefined, one is itself, several are an array. */
-function outcome(values) {
-  return values.length > 1 ? values : values[0];
-}
-
-function asText(value) {
-  return value instanceof Uint8Array ? new TextDecoder().decode(value) : String(value);
 }
 
 function sameSecret(a, b) {

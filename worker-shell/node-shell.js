@@ -98,14 +98,15 @@ export class NodeShell {
     this.#post("ready");
   }
 
-  #makeLoop({ link, doorbells, slot }) {
+  #makeLoop({ link, doorbells, slot, spin }) {
     const outside = {
       traffic: this.#traffic,
       malformed: (peer) => this.#write("error", `the link from ${this.#peers[peer].name} was malformed and is dropped`),
       guard: (run) => this.#guard(run),
     };
     if (link !== "ring") return new EventLoop(this.#instance, outside);
-    return new RingLoop(this.#instance, { ...outside, doorbells: new Doorbells(doorbells), slot, pull: () => this.#pull() });
+    const pull = () => this.#pull();
+    return new RingLoop(this.#instance, { ...outside, doorbells: new Doorbells(doorbells), slot, spin, pull });
   }
 
   /* ---- the wasm's side ------------------------------------------------------------------------ */

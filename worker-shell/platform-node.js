@@ -40,11 +40,9 @@ export function makeFiles({ capture }, output) {
 /** A worker thread, as workers are started everywhere. */
 class Thread {
   #worker;
-  #events;
 
   /** @param {{ onMessage: (message: unknown) => void, onEnd: (cause: string) => void }} events */
   constructor(name, url, events) {
-    this.#events = events;
     // execArgv: flags like --input-type or -e of the main thread do not fit a worker.
     this.#worker = new Worker(url, { name, execArgv: [] });
     this.#worker.on("message", events.onMessage);
@@ -67,7 +65,7 @@ class Thread {
 export const nodePlatform = {
   name: "node",
   sharedMemory: true,
-  defaultWorkers: () => Math.max(1, availableParallelism() - 1),
+  processors: availableParallelism,
   makeFiles,
   startThread: (name, events, url) => new Thread(name, url ?? new URL("./worker-node.js", import.meta.url), events),
   async compile(source) {

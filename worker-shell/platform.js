@@ -9,7 +9,7 @@ import { Files, MemoryFiles } from "./files.js";
  * @typedef {object} Platform
  * @property {string} name
  * @property {boolean} sharedMemory whether workers can share memory and wait on it
- * @property {() => number} defaultWorkers
+ * @property {() => number} processors how many threads can run at a time
  * @property {(name: string, events: ThreadEvents, url?: string | URL) => { post: Function, terminate: () => Promise<void> }} startThread
  * @property {(source: string | URL) => Promise<WebAssembly.Module>} compile
  * @property {(start: object, output: (fd: number, bytes: Uint8Array) => void) => Files} makeFiles
@@ -61,7 +61,7 @@ const webPlatform = {
   get sharedMemory() {
     return typeof SharedArrayBuffer === "function" && globalThis.crossOriginIsolated === true;
   },
-  defaultWorkers: () => Math.max(1, (globalThis.navigator?.hardwareConcurrency ?? 2) - 1),
+  processors: () => globalThis.navigator?.hardwareConcurrency ?? 2,
   startThread(name, events, url) {
     // Bundlers look for exactly this form.
     const worker = url

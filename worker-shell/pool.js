@@ -123,9 +123,10 @@ export class Pool {
   }
 
   #startMessage(node) {
-    const { module, link, host, more } = this.#options;
+    const { module, link, host, more, platform } = this.#options;
     const doorbells = this.#doorbells?.buffer ?? null;
-    return { ...more, module, link, host, doorbells, slot: node.slot, config: this.#config(node) };
+    const spin = this.#nodes.size <= platform.processors();
+    return { ...more, module, link, host, doorbells, slot: node.slot, spin, config: this.#config(node) };
   }
 
   #config({ name, incarnation, secret }) {

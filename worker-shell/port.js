@@ -10,6 +10,7 @@ const ACKNOWLEDGE_EVERY = PORT_WINDOW / 4;
 export class PortWriter {
   #port;
   #left = PORT_WINDOW;
+  #refused = false;
 
   /**
    * @param {MessagePort} port
@@ -17,19 +18,18 @@ export class PortWriter {
    */
   constructor(port, onRoom) {
     this.#port = port;
-    let refused = false;
     port.onmessage = ({ data }) => {
       this.#left += data;
-      if (refused) onRoom();
-      refused = false;
+      if (!this.#refused) return;
+      this.#refused = false;
+      onRoom();
     };
-    this.refuse = () => (refused = true);
   }
 
   /** Sends what the window allows. @param {Uint8Array} bytes @returns {number} how many */
   write(bytes) {
     const count = Math.min(bytes.length, this.#left);
-    if (count < bytes.length) this.refuse();
+    this.#refused ||= count < bytes.length;
     if (count === 0) return 0;
     // A copy of its own: posting a view would clone the whole memory it looks at.
     const batch = bytes.slice(0, count);

@@ -15,7 +15,6 @@ export class Program {
   #host;
   #options;
   #hasMain = false;
-  #abort = new AbortController();
   /** When main has returned; rejects with its error. */
   ended = Promise.resolve();
 

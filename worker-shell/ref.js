@@ -55,7 +55,8 @@ export class RemoteRef {
 
   /**
    * Sends without asking for an answer. Resolves once the message was handed over, which waits
-   * while too many earlier ones were not handled yet.
+   * while too many earlier ones were not handled yet. What cannot reach its actor any more is
+   * counted as a dead letter; only what cannot be sent at all is an error.
    * @param {string} method
    * @param {unknown[]} [args]
    * @returns {Promise<void>}

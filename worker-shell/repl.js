@@ -14,7 +14,8 @@ const HELP = `.help    this text
 .nodes   the nodes that are alive
 .exit    end the session, as ctrl-D does
 Everything else is Lua: an expression shows its values, what is incomplete goes on at the next line.
-ctrl-C drops the line; mc = require "mooncast" is there.
+Tab completes names, the arrow keys bring earlier lines back, ctrl-C drops the line.
+mc is require "mooncast": c = mc.spawn(Type) makes an actor on some node, c:method() calls it.
 `;
 
 function historyPath() {
@@ -45,6 +46,10 @@ class Repl {
   #entry = "";
   #busy = false;
   #interrupted = false;
+  /** Lines that came while an entry ran, or many at once: pasted, typed ahead, or piped. */
+  #lines = [];
+  #ended = false;
+  #wake = () => {};
   #history;
 
   constructor(system, { input, output, terminal, history }) {
@@ -60,7 +65,21 @@ class Repl {
       historySize: HISTORY_LINES,
       completer: (line, done) => this.#complete(line, done),
     });
+    this.#readline.on("line", (line) => {
+      this.#lines.push(line);
+      this.#wake();
+    });
+    this.#readline.on("close", () => {
+      this.#ended = true;
+      this.#wake();
+    });
     if (terminal) this.#listen();
+  }
+
+  /** @returns {Promise<string | undefined>} undefined when there will be none */
+  async #nextLine() {
+    while (this.#lines.length === 0 && !this.#ended) await new Promise((resolve) => (this.#wake = resolve));
+    return this.#lines.shift();
   }
 
   #listen() {
@@ -81,14 +100,14 @@ class Repl {
   }
 
   #prompt() {
-    if (!this.#terminal) return;
+    if (!this.#terminal || this.#lines.length > 0 || this.#ended) return;
     this.#readline.setPrompt(this.#entry === "" ? PROMPT : CONTINUATION);
     this.#readline.prompt();
   }
 
   async run() {
     this.#prompt();
-    for await (const line of this.#readline) {
+    for (let line; (line = await this.#nextLine()) !== undefined; ) {
       if (this.#entry === "" && line.startsWith(".")) {
         if (this.#command(line.trim())) break;
       } else {
@@ -98,6 +117,7 @@ class Repl {
     }
     this.#readline.close();
     if (this.#terminal) process.stdout.write("\n");
+    else if (this.#entry !== "") process.stderr.write(`the last entry is incomplete: ${this.#entry}\n`);
   }
 
   /** A line that begins with a dot. @returns {boolean} whether the session is over */
@@ -119,6 +139,15 @@ class Repl {
       this.#show({ status: "error", text: error.message });
     }
     this.#busy = this.#interrupted = false;
+    this.#freshLine();
+  }
+
+  /**
+   * Lua may have left the cursor inside a line, which readline would overwrite: so many blanks take it
+   * to the next line, and leave it where it is when it stands in front.
+   */
+  #freshLine() {
+    if (this.#terminal) process.stdout.write(`${" ".repeat(process.stdout.columns)}\r`);
   }
 
   #show({ status, text }) {

@@ -5,6 +5,7 @@
  * after each.
  */
 import { RingReader, RingWriter } from "./ring.js";
+import { Spin } from "./spin.js";
 
 const BUDGET_MS = 4;
 /** Small pieces make both sides of a link work at the same time instead of in lockstep. */
@@ -23,20 +24,24 @@ export class RingLoop {
   #wake = 0;
   #stopped = false;
   #pull;
+  #spin;
+  #look = () => this.#anything();
 
   /**
    * @param {import("./node-instance.js").NodeInstance} instance
    * @param {{ doorbells: import("./ring.js").Doorbells, slot: number, traffic: object,
-   *   malformed: (peer: number) => void, pull?: () => boolean }} outside
+   *   malformed: (peer: number) => void, pull?: () => boolean, spin?: boolean }} outside
    *   pull: takes a message of the host right here; false when there is none yet
+   *   spin: every node has a processor of its own
    */
-  constructor(instance, { doorbells, slot, traffic, malformed, pull = () => false }) {
+  constructor(instance, { doorbells, slot, traffic, malformed, pull = () => false, spin = false }) {
     this.#instance = instance;
     this.#doorbells = doorbells;
     this.#slot = slot;
     this.#traffic = traffic;
     this.malformed = malformed;
     this.#pull = pull;
+    this.#spin = spin ? new Spin() : undefined;
   }
 
   /** Until when nothing happens by itself: 0 running, Infinity only bytes wake it. */
@@ -102,8 +107,13 @@ export class RingLoop {
       }
       if (this.#takeFromEach()) continue;
       this.#wake = this.#instance.step(BUDGET_MS);
-      if (this.#wake > 0) this.#doorbells.sleep(this.#slot, this.#wake, () => this.#anything());
+      if (this.#wake > 0) this.#sleep();
     }
+  }
+
+  #sleep() {
+    if (this.#spin?.try(this.#look)) return;
+    this.#doorbells.sleep(this.#slot, this.#wake, this.#look);
   }
 
   #hostWaits() {

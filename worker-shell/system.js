@@ -76,7 +76,7 @@ export class System {
   constructor(platform, module, options) {
     this.#options = options;
     this.#platform = platform;
-    this.#workers = options.workers ?? platform.defaultWorkers();
+    this.#workers = options.workers ?? Math.max(1, platform.processors() - 1);
     this.#link = this.#workers === 0 ? "memory" : (options.link ?? (platform.sharedMemory ? "ring" : "port"));
     if (this.#link === "ring" && !platform.sharedMemory) {
       throw new Error('link "ring" needs SharedArrayBuffer, which this page may only use when it is cross-origin isolated');

@@ -10,7 +10,7 @@
  *
  * What cannot be sent is refused with the path to it, before anything was sent.
  */
-import { FLOAT64, Major, NULL, Reader, Tag, Writer, malformed } from "./cbor.js";
+import { FLOAT64, Major, NULL, Reader, Tag, malformed } from "./cbor.js";
 import { ActorError, RAISED, bareText, errorCodes } from "./errors.js";
 import { RemoteRef, addressKey } from "./ref.js";
 
@@ -194,7 +194,7 @@ class Encoder {
 
 /**
  * Appends an array of values: arguments or results.
- * @param {Writer} writer
+ * @param {import("./cbor.js").Writer} writer
  * @param {unknown[]} values
  * @param {string} what how a path begins: "arguments" or "results"
  */

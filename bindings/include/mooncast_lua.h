@@ -22,19 +22,26 @@
 
 typedef struct mc_system mc_system;
 
-typedef enum mc_log_level { MC_LOG_ERROR, MC_LOG_WARN, MC_LOG_INFO, MC_LOG_DEBUG } mc_log_level;
+typedef enum mc_log_level {
+  MC_LOG_ERROR,
+  MC_LOG_WARN,
+  MC_LOG_INFO,
+  MC_LOG_DEBUG
+} mc_log_level;
 
 typedef struct mc_system_config {
   int workers;            /* Lua nodes, w1 to wN; 0: one per processor */
   bool threads;           /* w2 and on have threads of their own (the default) */
   double call_timeout_ms; /* how long a call waits for which nobody chose a time */
-  size_t max_memory;      /* bytes that Lua may use in each node; 0: no limit. Not for `state` */
-  lua_State *state;       /* a state of the caller's that becomes w1; NULL: a new one */
+  size_t
+      max_memory; /* bytes that Lua may use in each node; 0: no limit. Not for `state` */
+  lua_State *state; /* a state of the caller's that becomes w1; NULL: a new one */
   /* Called in the state of every node before it runs anything, on the node's own thread. May add
   ** libraries; an error that it raises fails the start. NULL: nothing. */
   lua_CFunction open;
   /* Lines for the log, from any thread; text is borrowed. NULL: standard error. */
-  void (*log)(void *ud, const char *node, mc_log_level level, const char *text, size_t len);
+  void (*log)(void *ud, const char *node, mc_log_level level, const char *text,
+              size_t len);
   void *ud; /* for log */
 } mc_system_config;
 
@@ -51,8 +58,8 @@ lua_State *mc_system_state(mc_system *s);
 
 /* Runs a program as the command line does: w1 runs the file, and if it calls mc.main the other nodes
 ** run it too and main runs to its end. True, or false and why (with a traceback). */
-bool mc_system_run(mc_system *s, const char *path, int argc, const char *const *argv, char *why,
-                   size_t why_size);
+bool mc_system_run(mc_system *s, const char *path, int argc, const char *const *argv,
+                   char *why, size_t why_size);
 
 /* The same for a piece of Lua that w1 alone runs; name is for messages. */
 bool mc_system_run_string(mc_system *s, const char *source, const char *name, char *why,

@@ -22,31 +22,31 @@
 
 /* The codes of system errors: the number on the wire is the place in this list, from 1. Lua and
 ** JavaScript read the list from here. */
-#define MC_ERRORS(X)                                                                     \
-  X(TIMEOUT, "timeout")                                                                  \
-  X(CANCELLED, "cancelled")                                                              \
-  X(DEAD_ACTOR, "dead_actor")                                                            \
-  X(NOT_READY, "not_ready")                                                              \
-  X(NO_SUCH_METHOD, "no_such_method")                                                    \
-  X(BAD_ARGUMENTS, "bad_arguments")                                                      \
-  X(BAD_RETURN, "bad_return")                                                            \
-  X(UNSENDABLE, "unsendable")                                                            \
-  X(MALFORMED, "malformed")                                                              \
-  X(BAD_ID, "bad_id")                                                                    \
-  X(TYPE_MISMATCH, "type_mismatch")                                                      \
-  X(TYPE_NOT_ALLOWED, "type_not_allowed")                                                \
-  X(UNKNOWN_NODE, "unknown_node")                                                        \
-  X(NODE_DOWN, "node_down")                                                              \
-  X(NODE_HUNG, "node_hung")                                                              \
-  X(NONE_AVAILABLE, "none_available")                                                    \
-  X(OVERLOADED, "overloaded")                                                            \
-  X(DEADLOCK, "deadlock")                                                                \
-  X(CALL_DEPTH, "call_depth")                                                            \
-  X(CANNOT_AWAIT, "cannot_await")                                                        \
-  X(NOT_PERMITTED, "not_permitted")                                                      \
-  X(VERSION_MISMATCH, "version_mismatch")                                                \
-  X(BUDGET, "budget")                                                                    \
-  X(OUT_OF_MEMORY, "out_of_memory")                                                      \
+#define MC_ERRORS(X)                      \
+  X(TIMEOUT, "timeout")                   \
+  X(CANCELLED, "cancelled")               \
+  X(DEAD_ACTOR, "dead_actor")             \
+  X(NOT_READY, "not_ready")               \
+  X(NO_SUCH_METHOD, "no_such_method")     \
+  X(BAD_ARGUMENTS, "bad_arguments")       \
+  X(BAD_RETURN, "bad_return")             \
+  X(UNSENDABLE, "unsendable")             \
+  X(MALFORMED, "malformed")               \
+  X(BAD_ID, "bad_id")                     \
+  X(TYPE_MISMATCH, "type_mismatch")       \
+  X(TYPE_NOT_ALLOWED, "type_not_allowed") \
+  X(UNKNOWN_NODE, "unknown_node")         \
+  X(NODE_DOWN, "node_down")               \
+  X(NODE_HUNG, "node_hung")               \
+  X(NONE_AVAILABLE, "none_available")     \
+  X(OVERLOADED, "overloaded")             \
+  X(DEADLOCK, "deadlock")                 \
+  X(CALL_DEPTH, "call_depth")             \
+  X(CANNOT_AWAIT, "cannot_await")         \
+  X(NOT_PERMITTED, "not_permitted")       \
+  X(VERSION_MISMATCH, "version_mismatch") \
+  X(BUDGET, "budget")                     \
+  X(OUT_OF_MEMORY, "out_of_memory")       \
   X(CLOSED, "closed")
 
 typedef enum mc_error {
@@ -62,12 +62,12 @@ const char *mc_error_name(unsigned code);
 
 /* Limits that hold everywhere, for local calls too. */
 enum {
-  MC_MAX_DEPTH = 100,            /* nested containers in one value */
-  MC_MAX_CHAIN = 32,             /* calls that wait for one another */
-  MC_MAX_NAME = 255,             /* bytes of a node's, type's or method's name */
-  MC_MAX_FRAME = 256 << 20,      /* bytes of one envelope */
-  MC_MAILBOX_BOUND = 4096,       /* messages waiting in one mailbox */
-  MC_CAST_WINDOW = 1024,         /* casts of one node to one actor that are not handled yet */
+  MC_MAX_DEPTH = 100,       /* nested containers in one value */
+  MC_MAX_CHAIN = 32,        /* calls that wait for one another */
+  MC_MAX_NAME = 255,        /* bytes of a node's, type's or method's name */
+  MC_MAX_FRAME = 256 << 20, /* bytes of one envelope */
+  MC_MAILBOX_BOUND = 4096,  /* messages waiting in one mailbox */
+  MC_CAST_WINDOW = 1024,    /* casts of one node to one actor that are not handled yet */
   MC_SECRET_SIZE = 16,
 };
 #define MC_MAX_ID 9007199254740991u /* 2^53 - 1 */
@@ -87,7 +87,8 @@ typedef struct mc_host {
   /* Fills len bytes that nobody can guess. */
   void (*random)(void *ud, void *out, size_t len);
   /* The node is about to send to this peer for the first time. */
-  void (*connect)(void *ud, uint32_t peer, const char *name, size_t len, uint64_t incarnation);
+  void (*connect)(void *ud, uint32_t peer, const char *name, size_t len,
+                  uint64_t incarnation);
   /* Takes up to len bytes for a peer and returns how many; the rest is offered again. */
   size_t (*send)(void *ud, uint32_t peer, const uint8_t *bytes, size_t len);
 } mc_host;
@@ -175,9 +176,13 @@ typedef struct mc_type {
   int definition; /* for the language: its newest definition here; 0 when there is none */
   int refs;       /* for the language: what it keeps for references of this type */
   bool reentrant; /* handlers of one actor may overlap */
+  bool fragile;   /* for the language: an error of a handler ends the actor */
+  int protocol; /* for the language: the names that callers without a definition may use */
+  bool checked; /* for the language: some methods have signatures */
 } mc_type;
 
-/* The type of that name, made if new; NULL when the name is empty or too long or memory is out. */
+/* The type of that name, made if new; NULL when the name is no text of 1 to 255 bytes, or memory
+** is out. */
 mc_type *mc_type_named(mc_node *n, const char *name, size_t len);
 
 enum { MC_SELF = 0 }; /* the peer that is the node itself */
@@ -188,8 +193,8 @@ typedef struct mc_address {
   uint32_t peer;
 } mc_address;
 
-/* The peer of that name and incarnation, made if new; UINT32_MAX when the name is empty or too
-** long, or memory is out. */
+/* The peer of that name and incarnation, made if new; UINT32_MAX when the name is no text of 1 to
+** 255 bytes, the incarnation no id, or memory is out. */
 uint32_t mc_peer_named(mc_node *n, const char *name, size_t len, uint64_t incarnation);
 const char *mc_peer_name(const mc_node *n, uint32_t peer, size_t *len);
 uint64_t mc_peer_incarnation(const mc_node *n, uint32_t peer);
@@ -228,8 +233,14 @@ typedef struct mc_wait {
   mc_timer timer;
   uint64_t id; /* call id while pending, else 0 */
   uint32_t peer;
-  struct mc_wait *next; /* in a queue of those who wait to cast */
+  struct mc_wait *next, *before; /* in the queue of those who wait to cast */
+  struct mc_waits *queue;
 } mc_wait;
+
+/* First in, first out. */
+typedef struct mc_waits {
+  mc_wait *first, *last;
+} mc_waits;
 
 bool mc_wait_pending(const mc_wait *w);
 /* Drops a wait without settling it; a later answer counts as late. */
@@ -269,6 +280,7 @@ struct mc_turn {
   mc_actor *actor;
   mc_turn *next; /* other turns of this actor that are running */
   mc_message_kind kind;
+  bool fatal; /* set by the language: the actor ends with this turn */
   uint32_t origin;    /* the peer that called */
   uint64_t call;      /* call id at the origin; 0: nobody waits */
   double deadline_ms; /* INFINITY when none was chosen */
@@ -286,10 +298,11 @@ struct mc_actor {
   int object, klass; /* the language's */
   mc_turn *turns;    /* running */
   struct mc_message *first, *last;
-  uint32_t waiting;       /* messages in the mailbox */
-  bool starting, stopping; /* init is not done; a stop is being handled */
-  bool draining;           /* its mailbox is being started right now */
-  mc_wait *senders;       /* local casts that wait for room */
+  uint32_t waiting;           /* messages in the mailbox */
+  bool starting, stopping;    /* init is not done; a stop is being handled */
+  bool draining;              /* its mailbox is being started right now */
+  bool ended;                 /* its stop was handled, or a handler's error ends it */
+  mc_waits senders;           /* local casts that wait for room */
   struct mc_handled *handled; /* casts per peer that no credit was given back for */
 };
 
@@ -303,7 +316,7 @@ typedef struct mc_request {
   const mc_turn *from; /* whose handler asks, or NULL */
   double timeout_ms;   /* a chosen one; negative: the node's default */
   uint64_t trace;
-  mc_wait *wait; /* MC_CALL, MC_STOP */
+  mc_wait *wait; /* MC_CALL; MC_STOP and MC_CAST: may be NULL, then nobody waits */
   bool direct;   /* may run at once, inside the caller */
 } mc_request;
 
@@ -333,9 +346,9 @@ mc_error mc_turn_defer(mc_node *n, mc_turn *turn, const mc_request *q);
 mc_wait *mc_turn_waiter(mc_node *n, const mc_turn *turn);
 /* Takes a settled local wait out of the pending ones. */
 void mc_wait_settled(mc_node *n, mc_wait *w);
-/* Opens the answer to a caller elsewhere: write the array of results, or with `failed` the value
+/* Opens the answer to a caller elsewhere: write the array of results, or with `raised` the value
 ** and its traceback. NULL when nobody waits there. */
-mc_buf *mc_reply_begin(mc_node *n, const mc_turn *turn, bool failed, size_t *frame);
+mc_buf *mc_reply_begin(mc_node *n, const mc_turn *turn, bool raised, size_t *frame);
 mc_error mc_reply_commit(mc_node *n, const mc_turn *turn, size_t frame);
 void mc_reply_abort(mc_node *n, const mc_turn *turn, size_t frame);
 /* Answers a caller anywhere with a system error. message may be NULL. */
@@ -347,12 +360,14 @@ void mc_turn_end(mc_node *n, mc_turn *turn);
 
 /* Makes an actor in state `starting`: what arrives waits until mc_actor_ready. NULL: no memory. */
 mc_actor *mc_actor_new(mc_node *n, mc_type *type);
-/* As mc_actor_new, at instance 1 with a secret the host chose: the node's own actor. */
+/* As mc_actor_new, at instance 1 with a secret the host chose: the node's own actor. Only before
+** any other; else NULL. */
 mc_actor *mc_actor_first(mc_node *n, mc_type *type, const uint8_t secret[MC_SECRET_SIZE]);
 /* The turn in which an actor that is starting runs its init. NULL: no memory. */
 mc_turn *mc_actor_init(mc_node *n, mc_actor *a, const mc_turn *from);
 void mc_actor_ready(mc_node *n, mc_actor *a);
-/* Ends an actor: what still waits in its mailbox is answered dead_actor, then it resigns. */
+/* Ends an actor that runs no turn: what still waits in its mailbox is answered dead_actor, then it
+** resigns. */
 void mc_actor_end(mc_node *n, mc_actor *a);
 mc_actor *mc_actor_at(const mc_node *n, const mc_address *to);
 void mc_actor_address(const mc_actor *a, mc_address *out);
@@ -369,8 +384,8 @@ typedef struct mc_config {
 } mc_config;
 
 typedef struct mc_stats {
-  uint64_t actors, tasks, pending, timers, late_replies, dead_letters, malformed, sent, received,
-      decoded_bytes, mailbox;
+  uint64_t actors, tasks, pending, timers, late_replies, dead_letters, malformed, sent,
+      received, decoded_bytes, mailbox;
 } mc_stats;
 
 /* NULL when there is no memory or the name is not usable. */
@@ -388,6 +403,13 @@ double mc_node_step(mc_node *n, double budget_ms);
 void mc_node_peer_down(mc_node *n, uint32_t peer, mc_error code);
 /* How long a call waits for which nobody chose a time; INFINITY: for ever. */
 void mc_node_set_call_timeout(mc_node *n, double ms);
+/* For links that carry their own hello: writes this node's, to be the first bytes sent. */
+void mc_node_hello(mc_node *n, mc_buf *out);
+/* The peer that a link's first bytes greet us from; the host sends to it from now on, without asking
+** it to connect. UINT32_MAX and a code: MC_OK when more bytes are needed to tell, malformed,
+** version_mismatch, not_permitted when that node is linked already, out_of_memory. Deliver the same
+** bytes afterwards. */
+uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *code);
 double mc_node_now(mc_node *n);
 void mc_node_random(mc_node *n, void *out, size_t len);
 void mc_node_stats(const mc_node *n, mc_stats *out);

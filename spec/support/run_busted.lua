@@ -20,6 +20,8 @@ else
 end
 -- Helpers that specs share: require "spec.support.x" from the project's folder.
 package.path = prepend(package.path, { "./?.lua" })
+-- Loaded before the specs: busted unloads after each file what that file loaded.
+pcall(require, "mooncast")
 
 local found, runner = pcall(require, "busted.runner")
 if not found then

@@ -8,7 +8,9 @@ local node = require "mooncast.node"
 
 local world = {}
 
-while #mc.nodes() < 3 do mc.start_node() end
+-- A node that mc.start_node made would end with the last actor of a spec.
+local Keeper = mc.actor "world.Keeper"
+while #mc.nodes() < 3 do mc.spawn({ Keeper, on = mc.start_node() }) end
 
 --- The name of a node that is not this one.
 function world.other()

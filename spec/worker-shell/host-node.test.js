@@ -379,13 +379,19 @@ describe("a cast", () => {
     await nothingLeft(a, b);
   });
 
-  it("that waits fails when its node goes down", async () => {
+  it("that waits, or comes later, is a dead letter when its node goes down", async () => {
     const { a, b, ref } = two({ put: () => new Promise(() => {}) });
-    const casts = Array.from({ length: CAST_WINDOW + 5 }, () => ref.cast("put").then(() => "sent", (e) => e.code));
+    const casts = Array.from({ length: CAST_WINDOW + 5 }, () => ref.cast("put"));
     await sleep(10);
     a.peerDown("b", b.incarnation);
-    const outcomes = await Promise.all(casts);
-    assert.equal(outcomes.filter((outcome) => outcome === "node_down").length, 5);
+    await Promise.all(casts);
+    assert.equal(a.stats().dead_letters, 5);
+  });
+
+  it("that cannot be sent fails", async () => {
+    const { a, ref } = two({ put() {} });
+    await assert.rejects(ref.cast("put", [() => {}]), { code: "unsendable" });
+    await assert.rejects(a.refs.get({ ...RemoteRef.addressOf(ref), node: "c" }).cast("put"), { code: "unknown_node" });
   });
 
   it("that raises is told to the node it was on", async () => {

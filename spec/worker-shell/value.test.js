@@ -45,7 +45,12 @@ function refusal(value) {
 
 /** The value that a vector's expression stands for. */
 function expected({ js }) {
-  return new Function("ref", "nested", `return (${js})`)(ref, nested);
+  return new Function("ref", "nested", "ActorError", `return (${js})`)(ref, nested, ActorError);
+}
+
+/** An error without its stack. */
+function comparable(value) {
+  return value instanceof ActorError ? [value.code, value.message, value.transport] : value;
 }
 
 describe("golden vectors of values", () => {
@@ -53,7 +58,7 @@ describe("golden vectors of values", () => {
   for (const vector of valid) {
     it(`reads and writes ${vector.name}`, () => {
       const value = decode(fromHex(vector.hex));
-      assert.deepEqual(value, expected(vector));
+      assert.deepEqual(comparable(value), comparable(expected(vector)));
       assert.equal(toHex(encode(value)), vector.js_hex ?? vector.hex);
     });
   }

@@ -1,5 +1,5 @@
 -- Counts lines, words and bytes as `wc` does, on all workers, and finds the ten most frequent words.
--- A word is what stands between ASCII white space.
+-- A word is what stands between ASCII white space, also when none of its letters is ASCII.
 --
 --     mooncast --workers 4 web/examples/wordcount.lua book.txt letters.txt
 --

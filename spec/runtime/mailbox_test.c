@@ -1,0 +1,126 @@
+/* runtime/mailbox.c: what a message keeps, the order of messages, the bound. */
+#include <string.h>
+
+#include "check.h"
+#include "node.h"
+#include "world.h"
+
+static void keeps_all(void) {
+  world *w = world_new(1, 0);
+  mc_node *n = w->node[0].n;
+  mc_actor *a = mc_actor_new(n, w->node[0].type);
+  uint64_t chain[MC_MAX_CHAIN];
+  for (int i = 0; i < MC_MAX_CHAIN; i++) chain[i] = MC_MAX_ID - (uint64_t)i;
+  for (int chain_len = 0; chain_len <= MC_MAX_CHAIN; chain_len++) {
+    mc_incoming m = {.kind = MC_CALL,
+                     .origin = 3,
+                     .call = MC_MAX_ID,
+                     .trace = 9,
+                     .deadline_ms = 1.5,
+                     .chain = chain,
+                     .chain_len = chain_len,
+                     .method = "odd",
+                     .method_len = 3,
+                     .args = (const uint8_t *)"\x81\x01",
+                     .args_len = 2};
+    CHECK(mc__mailbox_push(n, a, &m));
+  }
+  CHECK_INT(a->waiting, MC_MAX_CHAIN + 1);
+  CHECK_INT(world_stats(w, 0).mailbox, MC_MAX_CHAIN + 1);
+  for (int chain_len = 0; chain_len <= MC_MAX_CHAIN; chain_len++) {
+    mc_incoming m;
+    mc_message *msg = mc__mailbox_pop(a);
+    mc__message_parts(msg, &m);
+    CHECK_INT((uintptr_t)m.chain % sizeof(uint64_t), 0);
+    CHECK(m.kind == MC_CALL && m.origin == 3 && m.call == MC_MAX_ID && m.trace == 9);
+    CHECK(m.deadline_ms == 1.5 && m.chain_len == chain_len);
+    CHECK(memcmp(m.chain, chain, (size_t)chain_len * sizeof *chain) == 0);
+    CHECK(m.method_len == 3 && memcmp(m.method, "odd", 3) == 0);
+    CHECK_HEX(m.args, m.args_len, "8101");
+    mc__message_free(n, msg);
+  }
+  CHECK(!mc__mailbox_pop(a));
+  CHECK_INT(a->waiting, 0);
+  CHECK_INT(world_stats(w, 0).mailbox, 0);
+  world_free(w);
+}
+
+static void no_memory(void) {
+  world *w = world_new(1, 0);
+  mc_actor *a = mc_actor_new(w->node[0].n, w->node[0].type);
+  mc_incoming m = {.kind = MC_STOP};
+  CHECK(mc__mailbox_push(w->node[0].n, a, &m));
+  w->heap.fail_at = w->heap.calls + 1;
+  CHECK(!mc__mailbox_push(w->node[0].n, a, &m));
+  CHECK_INT(a->waiting, 1);
+  CHECK(mc__mailbox_push(w->node[0].n, a, &m));
+  CHECK_INT(a->waiting, 2);
+  world_free(w);
+}
+
+/* Calls beyond the bound are answered overloaded; what waits is served, in order. */
+static void bound(int from) {
+  world *w = world_new(2, 0);
+  static world_ask ask[MC_MAILBOX_BOUND + 3];
+  memset(ask, 0, sizeof ask);
+  mc_actor *a = world_spawn(w, 1, w->node[1].type);
+  mc_address to = world_address(w, from, 1, a);
+  int refused = 0, total = MC_MAILBOX_BOUND + 3;
+  CHECK_INT(world_call(w, from, to, "hold", 0, NULL, &ask[0]), MC_OK);
+  world_run(w);
+  for (int i = 1; i < total; i++) {
+    mc_error code = world_call(w, from, to, "echo", i, NULL, &ask[i]);
+    if (code == MC_E_OVERLOADED)
+      ask[i] = (world_ask){.settled = 1, .failed = true, .code = code};
+  }
+  world_run(w);
+  CHECK_INT(a->waiting, MC_MAILBOX_BOUND);
+  for (int i = 0; i < total; i++) refused += ask[i].code == MC_E_OVERLOADED;
+  CHECK_INT(refused, 2);
+  CHECK_INT(ask[total - 1].code, MC_E_OVERLOADED);
+  world_release(w, 1, 0);
+  world_run(w);
+  for (int i = 0; i < total; i++) CHECK_INT(ask[i].settled, 1);
+  for (int i = 0; i < total - 2; i++) CHECK_INT(ask[i].value, i);
+  CHECK_INT(w->node[1].logged, total - 2);
+  for (int i = 0; i < total - 2; i++) CHECK_INT(w->node[1].log[i], i);
+  CHECK_INT(world_stats(w, from).pending, 0);
+  world_free(w);
+}
+
+static void bound_elsewhere(void) { bound(0); }
+static void bound_here(void) { bound(1); }
+
+/* A stop and answers pass a full mailbox. */
+static void system_messages(void) {
+  world *w = world_new(2, 0);
+  static world_ask ask[MC_MAILBOX_BOUND + 1];
+  memset(ask, 0, sizeof ask);
+  world_ask stop = {0};
+  mc_actor *a = world_spawn(w, 1, w->node[1].type);
+  mc_address to = world_address(w, 0, 1, a);
+  for (int i = 0; i <= MC_MAILBOX_BOUND; i++)
+    world_call(w, 0, to, i ? "echo" : "hold", i, NULL, &ask[i]);
+  world_run(w);
+  CHECK_INT(a->waiting, MC_MAILBOX_BOUND);
+  CHECK_INT(world_stop(w, 0, to, &stop), MC_OK);
+  world_run(w);
+  CHECK_INT(stop.settled, 0);
+  CHECK_INT(a->waiting, MC_MAILBOX_BOUND + 1);
+  world_release(w, 1, 0);
+  world_run(w);
+  CHECK_INT(stop.settled, 1);
+  CHECK_INT(stop.code, MC_OK);
+  for (int i = 0; i <= MC_MAILBOX_BOUND; i++) CHECK_INT(ask[i].value, i);
+  world_free(w);
+}
+
+static const check_test tests[] = {
+    {"mailbox: a message keeps chain, method and arguments, aligned", keeps_all},
+    {"mailbox: a message for which there is no memory leaves it as it was", no_memory},
+    {"mailbox: a full one answers overloaded to callers elsewhere", bound_elsewhere},
+    {"mailbox: a full one answers overloaded to callers here", bound_here},
+    {"mailbox: a stop does not wait for room in it", system_messages},
+};
+
+int main(void) { return CHECK_RUN(tests); }

@@ -1,0 +1,246 @@
+// Who can reach whom: hosts, workers, their siblings and the workers that they start.
+import assert from "node:assert/strict";
+import { after, describe, it } from "node:test";
+
+import { createSystem } from "../../worker-shell/index.js";
+import { SOON_MS, execute, mooncast, programFolder } from "../support/cli.js";
+
+const program = programFolder(after);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const PROGRAM = `
+local mc = require "mooncast"
+local Greeter = mc.actor("Greeter", { reentrant = true })
+function Greeter:hello(name) return "Hello, " .. name .. "!", mc.node() end
+function Greeter:sleep(seconds) mc.sleep(seconds) end
+function Greeter:pass(ref, ...) return mc.call(ref, ...) end
+function Greeter:catch(ref, ...)
+  local ok, raised = pcall(mc.call, ref, ...)
+  return ok, not ok and raised.code or raised, not ok and raised.node or nil
+end
+function Greeter:work(name, steps)
+  local progress = mc.lookup(name)
+  for i = 1, steps do progress:step(i / steps, mc.node()) end
+  return "done"
+end
+function Greeter:work_for(listener, steps)
+  for i = 1, steps do listener:step(i) end
+end
+function Greeter:start_child()
+  local name = mc.start_node()
+  return name, mc.spawn { Greeter, on = name }
+end
+function Greeter:pending() return mc.stats().pending end
+function Greeter:nodes() return table.concat(mc.nodes(), " ") end
+function Greeter:numbers(to, count)
+  for i = 1, count do mc.cast(to, "number", i) end
+  return to:seen()
+end
+function Greeter:number(i)
+  self.jumps = (self.jumps or 0) + (i == (self.last or 0) + 1 and 0 or 1)
+  self.last = i
+end
+function Greeter:seen() return self.last, self.jumps end
+local Listener = mc.actor "Listener"
+function Listener:init() self.steps = {} end
+function Listener:step(i) self.steps[#self.steps + 1] = i end
+function Listener:all() return self.steps end
+mc.main(function() end)
+`;
+const path = program("topology.lua", PROGRAM);
+
+/** Runs the test with a system, and asserts that it leaves nothing pending. */
+async function withSystem(options, run) {
+  const system = await createSystem({ workers: 2, ...options, main: path });
+  try {
+    await run(system);
+    const { pending, timers, nodes } = await system.stats();
+    // The host's questions for these numbers are answered: nothing else is left.
+    assert.deepEqual([pending, timers], [0, 0]);
+    for (const [name, stats] of Object.entries(nodes)) assert.deepEqual([name, stats.pending, stats.timers], [name, 0, 0]);
+  } finally {
+    await system.close();
+  }
+}
+
+async function eventually(condition, what) {
+  const deadline = performance.now() + 5000;
+  while (!(await condition())) {
+    assert.ok(performance.now() < deadline, `never: ${what}`);
+    await sleep(5);
+  }
+}
+
+for (const link of ["ring", "port"]) {
+  describe(`nodes that are linked by ${link}s`, () => {
+    it("are started, with an actor on them, by one call each; the host calls it [I1] [I4]", async () => {
+      await withSystem({ link }, async (system) => {
+        const greeter = await system.spawn("Greeter", [], { on: await system.startNode() });
+        assert.deepEqual(await greeter.call("hello", ["world"]), ["Hello, world!", "w3"]);
+      });
+    });
+
+    it("call actors of their parent, which hears them in order [I5]", async () => {
+      await withSystem({ link }, async (system) => {
+        const heard = [];
+        system.expose("progress", { step: (part, node) => void heard.push([part, node]) });
+        const greeter = await system.spawn("Greeter", [], { on: "w2" });
+        assert.equal(await greeter.call("work", ["progress", 10]), "done");
+        assert.deepEqual(heard, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((i) => [i / 10, "w2"]));
+        // And an actor that the parent node made and handed to its child.
+        const listener = await system.spawn("Listener", [], { on: "w1" });
+        await greeter.call("work_for", [listener, 10]);
+        assert.deepEqual(await listener.call("all"), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+      });
+    });
+
+    it("call their siblings, and learn when one dies in the middle of it [I6]", async () => {
+      await withSystem({ link, workers: 3 }, async (system) => {
+        const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
+        assert.deepEqual(await a.call("pass", [b, "hello", "sibling"]), ["Hello, sibling!", "w2"]);
+        const waiting = a.call("catch", [b, "sleep", 1000]);
+        await eventually(async () => (await a.call("pending")) > 0, "the call is on its way");
+        const start = performance.now();
+        await system.terminate("w2");
+        assert.deepEqual(await waiting, [false, "node_down", "w2"]);
+        assert.ok(performance.now() - start < SOON_MS);
+        assert.deepEqual(await a.call("catch", [b, "hello", "again"]), [false, "node_down", "w2"]);
+      });
+    });
+
+    it("send in order from the first message on, while the link is made [I6]", async () => {
+      await withSystem({ link }, async (system) => {
+        const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
+        assert.deepEqual(await a.call("numbers", [b, 10_000]), [10_000, 0]);
+      });
+    });
+
+    it("start nodes of their own, which the host can call; they end with them [I9]", async () => {
+      await withSystem({ link }, async (system) => {
+        const down = [];
+        const events = system.events();
+        const listening = (async () => {
+          for await (const event of events) if (event.type === "down") down.push(event.node);
+        })();
+        const first = await system.spawn("Greeter", [], { on: "w1" });
+        const [name, child] = await first.call("start_child");
+        assert.equal(name, "w1.1");
+        assert.deepEqual(await child.call("hello", ["grandchild"]), ["Hello, grandchild!", "w1.1"]);
+        const [deeper, grandchild] = await child.call("start_child");
+        assert.equal(deeper, "w1.1.1");
+        assert.deepEqual(system.nodes(), ["w1", "w2", "w1.1", "w1.1.1"]);
+        const other = await system.spawn("Greeter", [], { on: "w2" });
+        assert.deepEqual(await other.call("pass", [grandchild, "hello", "all"]), ["Hello, all!", "w1.1.1"]);
+        const waiting = [child, grandchild].map((ref) => ref.call("sleep", [1000]).then(assert.fail, (error) => error));
+        await grandchild.call("pending");
+        await system.terminate("w1");
+        for (const error of await Promise.all(waiting)) assert.equal(error.code, "node_down");
+        await eventually(() => down.length === 3, "all three are down");
+        assert.deepEqual(down.sort(), ["w1", "w1.1", "w1.1.1"]);
+        assert.deepEqual(system.nodes(), ["w2"]);
+        await eventually(async () => (await other.call("nodes")) === "w2", "w2 knows");
+        events.return();
+        await listening;
+      });
+    });
+
+    it("come and go, and nothing of them stays [I3] [I18]", { timeout: 120_000 }, async () => {
+      await withSystem({ link }, async (system) => {
+        const here = await system.spawn("Greeter", [], { on: "w1" });
+        const cycle = async () => {
+          const name = await system.startNode();
+          const there = await system.spawn("Greeter", [], { on: name });
+          assert.equal((await here.call("pass", [there, "hello", name]))[1], name);
+          await system.terminate(name);
+        };
+        const rss = async (cycles) => {
+          for (let i = 0; i < cycles; i++) await cycle();
+          globalThis.gc?.();
+          return process.memoryUsage().rss;
+        };
+        await rss(20);
+        const before = await rss(20);
+        const after = await rss(60);
+        assert.deepEqual(system.nodes(), ["w1", "w2"]);
+        assert.equal(system.info().workers, 2);
+        await eventually(async () => (await here.call("nodes")) === "w1 w2", "w1 knows");
+        // A node takes several MB: one in ten that stayed would show.
+        assert.ok(after - before < 40e6, `${Math.round((after - before) / 1e6)} MB more`);
+      });
+    });
+  });
+}
+
+describe("a worker that cannot start", () => {
+  const cases = {
+    "its script is not there": { workerUrl: new URL("./fixtures/none.js", import.meta.url) },
+    "its script throws": { workerUrl: new URL("data:text/javascript,throw new Error('this worker throws')") },
+    "its wasm is none": { wasm: Uint8Array.of(0, 1, 2, 3) },
+    "its wasm is not there": { wasm: new URL("./fixtures/none.wasm", import.meta.url) },
+  };
+  for (const [what, options] of Object.entries(cases)) {
+    it(`fails at once, with the cause: ${what} [I1]`, async () => {
+      const start = performance.now();
+      await assert.rejects(createSystem({ workers: 2, ...options }), /none\.js|this worker throws|WebAssembly|none\.wasm/);
+      assert.ok(performance.now() - start < SOON_MS);
+    });
+  }
+});
+
+describe("the wasm", () => {
+  it("is compiled once, however many workers run it [I2]", async () => {
+    const { compile } = WebAssembly;
+    let compiled = 0;
+    WebAssembly.compile = (...args) => ((compiled += 1), compile(...args));
+    const times = [];
+    try {
+      const system = await createSystem({ workers: 1 });
+      for (let i = 0; i < 7; i++) {
+        const start = performance.now();
+        await system.startNode();
+        times.push(performance.now() - start);
+      }
+      assert.equal(system.nodes().length, 8);
+      await system.close();
+    } finally {
+      WebAssembly.compile = compile;
+    }
+    // Workers get the module itself: nothing in the shell compiles but this.
+    assert.equal(compiled, 1);
+    const typical = times.sort((a, b) => a - b)[3];
+    assert.ok(typical < 250, `${typical} ms for one more worker`);
+  });
+});
+
+describe("without shared memory", () => {
+  // The shell asks for SharedArrayBuffer like this; a page that is not isolated has none.
+  const WITHOUT = "delete globalThis.SharedArrayBuffer;";
+
+  it("systems run over ports, and say so [I15]", async () => {
+    const script = `${WITHOUT}
+      const { createSystem } = await import("./worker-shell/index.js");
+      const system = await createSystem({ workers: 2, link: "port", main: ${JSON.stringify(path)} });
+      const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
+      const lua = (await system.eval('require("mooncast").info().shared_memory')).text;
+      const hello = await a.call("pass", [b, "hello", "without"]);
+      console.log(JSON.stringify({ lua, hello, info: system.info().sharedMemory, link: system.info().link }));
+      await system.close();`;
+    const run = await execute(process.execPath, ["--input-type=module", "-e", script]);
+    assert.equal(run.stderr, "");
+    assert.deepEqual(JSON.parse(run.stdout), { lua: "false", hello: ["Hello, without!", "w2"], info: false, link: "port" });
+  });
+
+  it("no memory of a node is shared in either mode [I15]", async () => {
+    for (const link of ["ring", "port"]) {
+      const run = await mooncast(["--workers", "2", "--link", link, "-e", "print(require('mooncast').info().shared_memory)"]);
+      assert.equal(run.stdout, `${link === "ring"}\n`);
+    }
+    const imports = WebAssembly.Module.imports(await compileWasm()).filter(({ kind }) => kind === "memory");
+    assert.deepEqual(imports, []);
+  });
+});
+
+async function compileWasm() {
+  const { readFile } = await import("node:fs/promises");
+  return WebAssembly.compile(await readFile(new URL("../../build/mooncast.wasm", import.meta.url)));
+}
