@@ -251,7 +251,7 @@ UNIT_CFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno
   $(STD) -Wall -Wextra -Werror -pthread $(INCLUDES) -Ispec/support -I$(U)
 UNIT_OBJECTS := $(patsubst %.c,$(U)/%.o,$(RUNTIME) $(PLATFORM_NATIVE) $(wildcard spec/support/*.c))
 UNIT_VECTORS := $(patsubst spec/vectors/%.json,$(U)/vectors/%.h,$(wildcard spec/vectors/*.json))
-.SECONDARY: $(UNIT_OBJECTS)
+.SECONDARY: $(UNIT_OBJECTS) $(UNIT_VECTORS)
 
 $(U)/runtime/%.o: runtime/%.c $(HEADERS) $(SELF) | $(B)/deps-native.stamp
 	@mkdir -p $(@D)

@@ -62,7 +62,7 @@ static void push_class_meta(lua_State *L, mc_type *type) {
   }
   if (checked) {
     lua_getfield(L, 3, "signatures");
-    lua_setfield(L, -2, "signatures");
+    lua_rawseti(L, -2, MC_SIGNATURES);
   }
   type->checked = type->checked || checked;
   lua_createtable(L, 0, 2);
@@ -134,13 +134,12 @@ static int l_protocol(lua_State *L) {
 
 /* ---- making ---------------------------------------------------------------------------------- */
 
-static int make_object(lua_State *L, int klass) {
+static void push_object(lua_State *L, int klass) {
   lua_newtable(L);
   lua_getmetatable(L, klass);
   lua_getfield(L, -1, "instance");
   lua_setmetatable(L, -3);
   lua_pop(L, 1);
-  return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 static void push_actor_ref(mc_lua *M, lua_State *L, const mc_actor *a) {
@@ -166,29 +165,47 @@ static void tell(mc_lua *M, mc_lua_event event, mc_actor *a) {
   lua_pushcfunction(L, call_hook);
   lua_pushinteger(L, event);
   lua_pushlightuserdata(L, a);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
-    lua_pushfstring(L, "a hook of mc.on failed: %s", luaL_tolstring(L, -1, NULL));
-    mc__lua_log(M, MC_LOG_ERROR, lua_tostring(L, -1));
-    lua_pop(L, 3);
-  }
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK)
+    mc__lua_log_value(M, MC_LOG_ERROR, L, "a hook of mc.on failed");
   M->encoding = encoding;
 }
 
+typedef struct making {
+  mc_lua *M;
+  mc_actor *a;
+  int object, klass;
+} making;
+
+/* light userdata making, class -> ref */
+static int make_protected(lua_State *L) {
+  making *m = lua_touserdata(L, 1);
+  push_object(L, 2);
+  m->object = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pushvalue(L, 2);
+  m->klass = luaL_ref(L, LUA_REGISTRYINDEX);
+  m->a = mc_actor_new(m->M->node, check_class(L, 2));
+  if (!m->a) return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
+  push_actor_ref(m->M, L, m->a);
+  return 1;
+}
+
+/* Pushes the reference of a new actor, which is starting; or raises, and there is none. */
 static mc_actor *make_actor(lua_State *L, mc_lua *M, int klass) {
-  mc_type *type = check_class(L, klass);
-  int object = make_object(L, klass);
+  making m = {M, NULL, LUA_NOREF, LUA_NOREF};
+  luaL_checkstack(L, 8, NULL);
+  lua_pushcfunction(L, make_protected);
+  lua_pushlightuserdata(L, &m);
   lua_pushvalue(L, klass);
-  int klass_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  mc_actor *a = mc_actor_new(M->node, type);
-  if (!a) {
-    luaL_unref(L, LUA_REGISTRYINDEX, object);
-    luaL_unref(L, LUA_REGISTRYINDEX, klass_ref);
-    mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
+  if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
+    luaL_unref(L, LUA_REGISTRYINDEX, m.object);
+    luaL_unref(L, LUA_REGISTRYINDEX, m.klass);
+    if (m.a) mc_actor_end(M->node, m.a); /* it has no object: nobody is told */
+    lua_error(L);
   }
-  a->object = object;
-  a->klass = klass_ref;
-  tell(M, MC_ON_ASSIGN, a);
-  return a;
+  m.a->object = m.object;
+  m.a->klass = m.klass;
+  tell(M, MC_ON_ASSIGN, m.a);
+  return m.a;
 }
 
 static void make_ready(mc_lua *M, mc_actor *a) {
@@ -202,7 +219,7 @@ static void conclude(mc_lua *M, mc_lua_task *t, bool made) {
   mc_turn *turn = t->turn;
   t->making = NULL;
   t->turn = NULL;
-  mc_turn_end(M->node, turn);
+  if (turn) mc_turn_end(M->node, turn);
   if (made)
     make_ready(M, a);
   else
@@ -210,72 +227,74 @@ static void conclude(mc_lua *M, mc_lua_task *t, bool made) {
 }
 
 /* The init of an actor that was awaited is over. */
-void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, int status, int nresults) {
-  (void)nresults;
+void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, bool raised) {
   mc_lua_task *to = t->joiners;
-  luaL_checkstack(to->parked, 8, NULL);
-  if (status == LUA_OK) {
-    push_actor_ref(M, to->parked, t->making);
-  } else {
+  if (raised) {
     size_t len;
-    mc__lua_push_trace(M, M->L, t->co, t);
     const char *trace = lua_tolstring(M->L, -1, &len);
-    mc__lua_keep_trace(M, t->co, to, -1, trace, len);
-    lua_pop(M->L, 1);
+    mc__lua_try_keep_trace(M, M->L, to, t->co, trace, len);
+  }
+  conclude(M, t, !raised);
+  if (raised && !lua_checkstack(to->parked, 4)) {
+    mc__lua_wake_failed(M, to, MC_E_OUT_OF_MEMORY);
+    return;
+  }
+  if (raised) {
     lua_pushvalue(t->co, -1);
     lua_xmove(t->co, to->parked, 1);
   }
-  conclude(M, t, status == LUA_OK);
-  mc__lua_wake(M, to, 1, status != LUA_OK);
+  mc__lua_wake(M, to, raised, raised);
 }
 
-static int init_k(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  return mc__lua_awaited(L, mc__lua_of(L));
+/* ref: where the reference stands. */
+static int init_k(lua_State *L, int status, lua_KContext ref) {
+  (void)status;
+  mc__lua_awaited(L, mc__lua_of(L));
+  lua_pushvalue(L, (int)ref);
+  return 1;
 }
 
 static int init_failed(lua_State *L, mc_lua *M, mc_lua_task *t) {
   size_t len;
-  mc__lua_push_trace(M, L, t->co, t);
+  mc__lua_failed(M, L, t);
+  const char *trace = lua_tolstring(L, -1, &len);
   lua_xmove(t->co, L, 1);
-  const char *trace = lua_tolstring(L, -2, &len);
-  mc__lua_keep_trace(M, L, mc__lua_task_current(M), -1, trace, len);
-#if LUA_VERSION_RELEASE_NUM >= 50406
-  lua_closethread(t->co, L);
-#else
-  lua_resetthread(t->co);
-#endif
+  mc__lua_try_keep_trace(M, L, mc__lua_task_current(M), L, trace, len);
   conclude(M, t, false);
   mc__lua_task_free(M, t);
   return lua_error(L);
 }
 
-/* Runs init, which stands on the stack at `init`, with the arguments above it. */
-static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int first, int nargs) {
-  mc_lua_why why = {""};
-  int nresults;
-  mc_lua_task *self = mc__lua_task_current(M), *t = mc__lua_task_new(M);
+/* Runs the init of the actor whose reference is on top, with the arguments from `first` on. The init
+** stands at `init`; the task for it was reserved. */
+static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int init, int first,
+                    int nargs) {
+  mc_lua_why why = {"no memory for another actor"};
+  int nresults, ref = lua_gettop(L);
+  mc_lua_task *self = mc__lua_task_current(M), *t = mc__lua_task_new(M, L);
   t->making = a;
   t->turn = mc_actor_init(M->node, a, self->turn);
-  luaL_checkstack(t->co, 8, NULL);
-  lua_xmove(L, t->co, 1);
-  lua_rawgeti(t->co, LUA_REGISTRYINDEX, a->object);
-  mc_error code = t->turn ? mc__lua_copy(M, L, first, nargs, t->co, "arguments", &why)
-                          : MC_E_OUT_OF_MEMORY;
+  mc_error code = MC_E_OUT_OF_MEMORY;
+  if (t->turn && lua_checkstack(t->co, 8)) {
+    lua_pushvalue(L, init);
+    lua_xmove(L, t->co, 1);
+    lua_rawgeti(t->co, LUA_REGISTRYINDEX, a->object);
+    code = mc__lua_copy(M, L, L, first, nargs, t->co, "arguments", &why);
+  }
   if (code) {
-    if (t->turn) conclude(M, t, false);
+    conclude(M, t, false);
     mc__lua_task_free(M, t);
     return mc__lua_raise(L, code, "%s", why.text);
   }
   int status = mc__lua_task_run(M, L, t, nargs + 1, &nresults);
   if (status == LUA_YIELD) {
     t->joiners = self;
-    return mc__lua_await(L, M, init_k, 0);
+    return mc__lua_await(L, M, init_k, ref);
   }
   if (status != LUA_OK) return init_failed(L, M, t);
-  push_actor_ref(M, L, a);
   conclude(M, t, true);
   mc__lua_task_free(M, t);
+  lua_settop(L, ref);
   return 1;
 }
 
@@ -283,17 +302,17 @@ static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int first, int nargs) 
 static int l_spawn(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   mc_type *type = check_class(L, 1);
-  int nargs = lua_gettop(L) - 1;
+  int nargs = lua_gettop(L) - 1, init = nargs + 2;
+  luaL_checkstack(L, 16, NULL);
   lua_pushliteral(L, "init");
   if (lua_rawget(L, 1) == LUA_TNIL && !M->encoding) {
-    mc_actor *a = make_actor(L, M, 1);
-    push_actor_ref(M, L, a);
-    make_ready(M, a);
+    make_ready(M, make_actor(L, M, 1));
     return 1;
   }
   mc__lua_check_await(L, M, type->name);
+  mc__lua_task_reserve(M, L);
   mc_actor *a = make_actor(L, M, 1);
-  return run_init(L, M, a, 2, nargs);
+  return run_init(L, M, a, init, 2, nargs);
 }
 
 /* core.first(class, secret): the node's own actor, at instance 1. */
@@ -305,7 +324,8 @@ static int l_first(lua_State *L) {
   luaL_argcheck(L, len == MC_SECRET_SIZE, 2, "a secret is 16 bytes");
   mc_actor *a = mc_actor_first(M->node, type, (const uint8_t *)secret);
   if (!a) return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
-  a->object = make_object(L, 1);
+  push_object(L, 1);
+  a->object = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushvalue(L, 1);
   a->klass = luaL_ref(L, LUA_REGISTRYINDEX);
   push_actor_ref(M, L, a);
@@ -347,6 +367,7 @@ static int l_on(lua_State *L) {
 /* vtable */
 void mc__lua_resign(void *ud, mc_actor *a) {
   mc_lua *M = ud;
+  if (!a->object) return; /* never was */
   tell(M, MC_ON_RESIGN, a);
   luaL_unref(M->L, LUA_REGISTRYINDEX, a->object);
   luaL_unref(M->L, LUA_REGISTRYINDEX, a->klass);

@@ -35,21 +35,15 @@ static int call_k(lua_State *L, int status, lua_KContext ctx) {
   return mc__lua_awaited(L, mc__lua_of(L));
 }
 
-/* Puts the handler's function of that name and self on co; false: there is none. */
-static bool push_handler(lua_State *co, const mc_actor *a, const char *name, size_t len) {
-  lua_rawgeti(co, LUA_REGISTRYINDEX, a->klass);
-  lua_pushlstring(co, name, len);
-  lua_rawget(co, -2);
-  lua_replace(co, -2);
-  lua_rawgeti(co, LUA_REGISTRYINDEX, a->object);
-  return lua_type(co, -2) == LUA_TFUNCTION;
-}
-
-static mc_lua_task *task_for(mc_lua *M, mc_turn *turn) {
-  mc_lua_task *t = mc__lua_task_new(M);
-  t->turn = turn;
-  luaL_checkstack(t->co, 8, NULL);
-  return t;
+/* Pushes the handler's function of the name at that index, and self; false: there is none. */
+static bool push_handler(lua_State *L, const mc_actor *a, int name) {
+  name = lua_absindex(L, name);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, a->klass);
+  lua_pushvalue(L, name);
+  lua_rawget(L, -2);
+  lua_replace(L, -2);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, a->object);
+  return lua_type(L, -2) == LUA_TFUNCTION;
 }
 
 /* Ends a direct turn before its handler ran. */
@@ -64,25 +58,17 @@ static int direct_refused(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *
 /* The handler raised inside the call: the caller raises the same. */
 static int direct_failed(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *self) {
   mc_lua_why why;
-  mc_turn *turn = t->turn;
-  mc__lua_explain(M, t->co, turn->actor->klass);
-  turn->fatal = turn->actor->type->fragile;
-  mc__lua_push_trace(M, L, t->co, t);
-  if (mc__lua_copy(M, t->co, lua_gettop(t->co), 1, L, "error", &why) != MC_OK) {
-    luaL_tolstring(t->co, -1, NULL);
-    lua_xmove(t->co, L, 1);
-  }
   size_t len;
-  const char *trace = lua_tolstring(L, -2, &len);
-  mc__lua_keep_trace(M, L, self, -1, trace, len);
-#if LUA_VERSION_RELEASE_NUM >= 50406
-  lua_closethread(t->co, L);
-#else
-  lua_resetthread(t->co);
-#endif
+  mc_turn *turn = t->turn;
+  turn->fatal = turn->actor->type->fragile;
+  mc__lua_failed(M, L, t);
+  const char *trace = lua_tolstring(L, -1, &len);
+  mc_error code = mc__lua_copy(M, L, t->co, lua_gettop(t->co), 1, L, "error", &why);
+  if (code) mc__lua_push_text(L, t->co);
+  mc__lua_try_keep_trace(M, L, self, L, trace, len);
   mc__lua_task_free(M, t);
   mc_turn_end(M->node, turn);
-  return lua_error(L);
+  return code == MC_E_OUT_OF_MEMORY ? raise_call(L, M, self, code, NULL) : lua_error(L);
 }
 
 static int direct_done(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *self,
@@ -91,23 +77,28 @@ static int direct_done(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *sel
   mc_turn *turn = t->turn;
   int first = lua_gettop(t->co) - nresults + 1;
   mc_error code = mc__lua_check_results(t->co, t->letters, first, nresults, &why);
-  if (!code) code = mc__lua_copy(M, t->co, first, nresults, L, "results", &why);
+  if (!code) code = mc__lua_copy(M, L, t->co, first, nresults, L, "results", &why);
   mc__lua_task_free(M, t);
   mc_turn_end(M->node, turn);
   return code ? raise_call(L, M, self, code, why.text) : nresults;
 }
 
-/* Runs the handler now; arguments are the values above `first`. */
+/* Runs the handler now; its name stands at `name`, arguments are the values from `first` on. The task
+** for it was reserved: up to its run nothing here raises without ending the turn. */
 static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *turn,
-                       int first) {
+                       int name, int first) {
   mc_lua_why why = {""};
   int nresults, nargs = lua_gettop(L) - first + 1;
-  mc_lua_task *self = mc__lua_task_current(M), *t = task_for(M, turn);
-  if (!push_handler(t->co, turn->actor, q->method, q->method_len) ||
-      !mc__lua_exposed(q->method, q->method_len))
-    return direct_refused(L, M, t, self, MC_E_NO_SUCH_METHOD, "no such method");
-  mc_error code = mc__lua_copy(M, L, first, nargs, t->co, "arguments", &why);
-  t->letters = mc__lua_signature(L, turn->actor, q->method, q->method_len);
+  mc_lua_task *self = mc__lua_task_current(M), *t = mc__lua_task_new(M, L);
+  t->turn = turn;
+  if (!lua_checkstack(t->co, 8))
+    return direct_refused(L, M, t, self, MC_E_OUT_OF_MEMORY, NULL);
+  bool known =
+      push_handler(L, turn->actor, name) && mc__lua_exposed(q->method, q->method_len);
+  lua_xmove(L, t->co, 2);
+  if (!known) return direct_refused(L, M, t, self, MC_E_NO_SUCH_METHOD, "no such method");
+  mc_error code = mc__lua_copy(M, L, L, first, nargs, t->co, "arguments", &why);
+  t->letters = mc__lua_signature(L, turn->actor, name);
   if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
   if (code) return direct_refused(L, M, t, self, code, why.text);
   M->depth++;
@@ -133,15 +124,16 @@ static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
   q->direct = M->depth < MAX_DIRECT;
 }
 
-/* Calls, with the arguments from `first` to the top of the stack. */
-static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q,
+/* Calls, with the method's name at `name` and the arguments from `first` to the top of the stack. */
+static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, int name,
                 int first) {
   mc_sending s;
   mc_lua_why why = {""};
   mc_lua_task *self = mc__lua_task_current(M);
   call_is(self, ref, q->method);
+  mc__lua_task_reserve(M, L);
   switch (mc_send_begin(M->node, q, &s)) {
-  case MC_ROUTE_DIRECT: return call_direct(L, M, q, s.turn, first);
+  case MC_ROUTE_DIRECT: return call_direct(L, M, q, s.turn, name, first);
   case MC_ROUTE_BYTES: break;
   default: return raise_call(L, M, self, s.error, NULL);
   }
@@ -170,7 +162,7 @@ int mc__lua_call_method(lua_State *L) {
   request_init(&q, M, ref, MC_CALL, mc__lua_task_current(M));
   q.method = lua_tolstring(L, lua_upvalueindex(1), &q.method_len);
   mc__lua_check_await(L, M, q.method);
-  return call(L, M, ref, &q, 2);
+  return call(L, M, ref, &q, lua_upvalueindex(1), 2);
 }
 
 static void check_method(lua_State *L, int index, mc_request *q) {
@@ -189,7 +181,7 @@ static int l_call(lua_State *L) {
   request_init(&q, M, ref, MC_CALL, mc__lua_task_current(M));
   check_method(L, 2, &q);
   mc__lua_check_await(L, M, q.method);
-  return call(L, M, ref, &q, 3);
+  return call(L, M, ref, &q, 2, 3);
 }
 
 /* ---- casts ----------------------------------------------------------------------------------- */
@@ -251,77 +243,112 @@ static int l_stop(lua_State *L) {
   else
     mc__lua_check_await(L, M, "a stop");
   lua_settop(L, 1);
-  if (q.wait) return call(L, M, ref, &q, 2);
+  if (q.wait) return call(L, M, ref, &q, 0, 2);
   mc_sending s;
-  if (mc_send_begin(M->node, &q, &s) == MC_ROUTE_BYTES) mc_send_commit(M->node, &q, &s);
+  mc_error code = mc_send_begin(M->node, &q, &s) == MC_ROUTE_BYTES
+                      ? mc_send_commit(M->node, &q, &s)
+                      : s.error;
+  call_is(self, ref, q.method);
+  if (code) return raise_call(L, M, self, code, NULL);
   lua_pushboolean(L, 1);
   return 1;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static void settle_error(mc_lua *M, mc_lua_task *t, mc_error code, const char *text,
-                         size_t len) {
-  mc__lua_push_call_error(M, t->parked, t, code, text, len);
-  mc__lua_wake(M, t, 1, true);
+typedef struct settling {
+  mc_lua *M;
+  mc_lua_task *t;
+  const mc_outcome *o;
+  int n;
+  bool failed;
+} settling;
+
+static void push_settled_error(lua_State *L, settling *s, mc_error code, const char *text,
+                               size_t len) {
+  lua_settop(L, 1);
+  mc__lua_push_call_error(s->M, L, s->t, code, text, len);
+  s->n = 1;
+  s->failed = true;
 }
 
-static void settle_raised(mc_lua *M, mc_lua_task *t, mc_reader *r) {
+/* What a handler elsewhere raised, and its traceback. */
+static void push_raised(lua_State *L, settling *s) {
   mc_lua_why why = {""};
-  lua_State *P = t->parked;
+  mc_reader *r = s->o->values;
   mc_item trace;
-  mc_error code = mc__lua_read(M, P, r, &why);
+  mc_error code = mc__lua_read(s->M, L, r, &why);
   if (code == MC_OK &&
       (!mc_read(r, &trace) || r->at != r->end ||
-       (trace.kind != MC_NIL && trace.kind != MC_TEXT && trace.kind != MC_BYTES))) {
-    lua_pop(P, 1);
+       (trace.kind != MC_NIL && trace.kind != MC_TEXT && trace.kind != MC_BYTES)))
     code = MC_E_MALFORMED;
-  }
   if (code) {
-    settle_error(M, t, code, why.text, strlen(why.text));
+    push_settled_error(L, s, code, why.text, strlen(why.text));
     return;
   }
   if (trace.kind != MC_NIL)
-    mc__lua_keep_trace(M, P, t, -1, trace.as.string.data, trace.as.string.len);
-  mc__lua_wake(M, t, 1, true);
+    mc__lua_keep_trace(s->M, L, s->t, -1, trace.as.string.data, trace.as.string.len);
+  s->n = 1;
+  s->failed = true;
+}
+
+static int settle_protected(lua_State *L) {
+  settling *s = lua_touserdata(L, 1);
+  mc_lua_why why = {""};
+  const mc_outcome *o = s->o;
+  if (o->failed && o->code == MC_OK) {
+    push_raised(L, s);
+  } else if (o->failed) {
+    push_settled_error(L, s, o->code, o->message, o->message_len);
+  } else {
+    mc_error code = mc__lua_read_all(s->M, L, o->values, &s->n, &why);
+    if (code) push_settled_error(L, s, code, why.text, strlen(why.text));
+  }
+  if (!lua_checkstack(s->t->parked, s->n + 4))
+    return luaL_error(L, "no memory for the answer");
+  lua_xmove(L, s->t->parked, s->n);
+  return 0;
 }
 
 /* vtable */
 void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
   mc_lua *M = ud;
-  mc_lua_why why = {""};
   mc_lua_task *t = (mc_lua_task *)(void *)((char *)wait - offsetof(mc_lua_task, wait));
-  int count = 0;
+  settling s = {.M = M, .t = t, .o = o};
   if (!t->parked) return;
-  luaL_checkstack(t->parked, 16, NULL);
-  if (o->failed && o->code == MC_OK) {
-    settle_raised(M, t, o->values);
-  } else if (o->failed) {
-    settle_error(M, t, o->code, o->message, o->message_len);
-  } else if (!o->values) {
+  if (!o->failed && !o->values)
     mc__lua_wake(M, t, 0, false);
-  } else {
-    mc_error code = mc__lua_read_all(M, t->parked, o->values, &count, &why);
-    if (code)
-      settle_error(M, t, code, why.text, strlen(why.text));
-    else
-      mc__lua_wake(M, t, count, false);
-  }
+  else if (mc__lua_try(M->L, settle_protected, &s))
+    mc__lua_wake(M, t, s.n, s.failed);
+  else
+    mc__lua_wake_failed(M, t, MC_E_OUT_OF_MEMORY);
 }
 
 /* ---- handlers -------------------------------------------------------------------------------- */
 
-static void refuse_turn(mc_lua *M, mc_lua_task *t, mc_error code, const char *why) {
-  mc_turn *turn = t->turn;
+typedef struct starting {
+  mc_lua *M;
+  mc_turn *turn;
+  mc_reader *arguments;
+  mc_lua_task *t;
+  mc_error code;
+  mc_lua_why why;
+} starting;
+
+static void refuse_turn(starting *s) {
+  mc_turn *turn = s->turn;
   if (turn->kind == MC_CAST) {
     char text[400];
     snprintf(text, sizeof text, "a cast to %s was dropped: %s: %s",
-             turn->actor->type->name, mc_error_name(code), why);
-    mc__lua_log(M, MC_LOG_WARN, text);
+             turn->actor->type->name, mc_error_name(s->code), s->why.text);
+    mc__lua_log(s->M, MC_LOG_WARN, text);
+  } else if (turn->kind == MC_STOP) {
+    turn->kind = MC_CALL; /* it was not: the actor goes on */
+    turn->actor->stopping = false;
   }
-  mc_reply_error(M->node, turn, code, why);
-  mc__lua_task_free(M, t);
-  mc_turn_end(M->node, turn);
+  mc_reply_error(s->M->node, turn, s->code, s->why.text);
+  if (s->t) mc__lua_task_free(s->M, s->t);
+  mc_turn_end(s->M->node, turn);
 }
 
 static int stopped(lua_State *L) {
@@ -329,60 +356,84 @@ static int stopped(lua_State *L) {
   return 0;
 }
 
-static void start_stop(mc_lua *M, mc_lua_task *t) {
-  if (!push_handler(t->co, t->turn->actor, "stopped", 7)) {
-    lua_settop(t->co, 0);
-    lua_pushcfunction(t->co, stopped);
-    lua_pushnil(t->co);
+/* Function and self, below the arguments, for the task to start with. */
+static void give(lua_State *L, starting *s, int nargs) {
+  if (lua_checkstack(s->t->co, nargs + 8)) {
+    lua_xmove(L, s->t->co, nargs + 2);
+    s->t->nargs = nargs + 1;
+  } else {
+    s->code = MC_E_OUT_OF_MEMORY;
   }
-  t->nargs = 1;
-  mc_task_ready(M->node, &t->base);
+}
+
+static int start_protected(lua_State *L) {
+  starting *s = lua_touserdata(L, 1);
+  mc_turn *turn = s->turn;
+  int nargs = 0;
+  s->t = mc__lua_task_new(s->M, L);
+  s->t->turn = turn;
+  if (turn->kind == MC_STOP) {
+    lua_pushliteral(L, "stopped");
+    if (!push_handler(L, turn->actor, 2)) {
+      lua_pushcfunction(L, stopped);
+      lua_replace(L, -3);
+    }
+    give(L, s, 0);
+    return 0;
+  }
+  lua_pushlstring(L, turn->method, turn->method_len);
+  if (!mc__lua_exposed(turn->method, turn->method_len) ||
+      !push_handler(L, turn->actor, 2)) {
+    s->code = MC_E_NO_SUCH_METHOD;
+    snprintf(s->why.text, sizeof s->why.text,
+             "the actor has no method '%.*s' to call from outside",
+             (int)(turn->method_len < 80 ? turn->method_len : 80), turn->method);
+    return 0;
+  }
+  s->code = mc__lua_read_all(s->M, L, s->arguments, &nargs, &s->why);
+  if (s->code) return 0;
+  s->t->letters = mc__lua_signature(L, turn->actor, 2);
+  s->code = mc__lua_check_arguments(L, s->t->letters, 5, nargs, &s->why);
+  if (!s->code) give(L, s, nargs);
+  return 0;
 }
 
 /* vtable */
 void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments) {
   mc_lua *M = ud;
-  mc_lua_why why = {""};
-  int nargs = 0;
-  M->starting = turn;
-  mc_lua_task *t = task_for(M, turn);
-  if (turn->kind == MC_STOP) {
-    M->starting = NULL;
-    start_stop(M, t);
-    return;
-  }
-  if (!mc__lua_exposed(turn->method, turn->method_len) ||
-      !push_handler(t->co, turn->actor, turn->method, turn->method_len)) {
-    char text[160];
-    snprintf(text, sizeof text, "the actor has no method '%.*s' to call from outside",
-             (int)(turn->method_len < 80 ? turn->method_len : 80), turn->method);
-    M->starting = NULL;
-    refuse_turn(M, t, MC_E_NO_SUCH_METHOD, text);
-    return;
-  }
-  mc_error code = mc__lua_read_all(M, t->co, arguments, &nargs, &why);
-  t->letters = mc__lua_signature(M->L, turn->actor, turn->method, turn->method_len);
-  if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
-  M->starting = NULL;
-  if (code) {
-    refuse_turn(M, t, code, why.text);
-    return;
-  }
-  t->nargs = nargs + 1;
-  mc_task_ready(M->node, &t->base);
+  starting s = {.M = M, .turn = turn, .arguments = arguments};
+  if (!mc__lua_try(M->L, start_protected, &s)) s.code = MC_E_OUT_OF_MEMORY;
+  if (s.code == MC_E_OUT_OF_MEMORY)
+    snprintf(s.why.text, sizeof s.why.text, "no memory to take the message");
+  if (s.code)
+    refuse_turn(&s);
+  else
+    mc_task_ready(M->node, &s.t->base);
 }
 
-/* Nobody waits for a cast: what its handler raised is told. */
+typedef struct report {
+  mc_lua *M;
+  mc_lua_task *t;
+  const char *trace;
+} report;
+
+static int report_protected(lua_State *L) {
+  const report *r = lua_touserdata(L, 1);
+  lua_State *co = r->t->co;
+  if (!lua_checkstack(co, 1)) return luaL_error(L, "no memory for a report");
+  lua_pushvalue(co, -1);
+  lua_xmove(co, L, 1);
+  lua_pushfstring(L, "a cast to %s failed: %s\n%s", r->t->turn->actor->type->name,
+                  luaL_tolstring(L, 2, NULL), r->trace ? r->trace : "");
+  mc__lua_log(r->M, MC_LOG_ERROR, lua_tostring(L, -1));
+  return 0;
+}
+
+/* Nobody waits for a cast: what its handler raised is told. The traceback is on top of M->L. */
 static void report_cast(mc_lua *M, mc_lua_task *t) {
-  lua_State *L = M->L;
-  luaL_checkstack(L, 8, NULL);
-  mc__lua_push_trace(M, L, t->co, t);
-  luaL_tolstring(t->co, -1, NULL);
-  lua_xmove(t->co, L, 1);
-  lua_pushfstring(L, "a cast to %s failed: %s\n%s", t->turn->actor->type->name,
-                  lua_tostring(L, -1), lua_tostring(L, -2));
-  mc__lua_log(M, MC_LOG_ERROR, lua_tostring(L, -1));
-  lua_pop(L, 3);
+  report r = {M, t, lua_tostring(M->L, -1)};
+  if (!mc__lua_try(M->L, report_protected, &r))
+    mc__lua_log(M, MC_LOG_ERROR, "a cast failed, and there is no memory to tell more");
 }
 
 /* Values, or one error value, to a task of this node that waits. */
@@ -390,93 +441,110 @@ static void answer_here(mc_lua *M, mc_lua_task *t, mc_wait *w, bool raised, int 
   mc_lua_why why = {""};
   lua_State *co = t->co;
   mc_lua_task *to = (mc_lua_task *)(void *)((char *)w - offsetof(mc_lua_task, wait));
-  luaL_checkstack(to->parked, 16, NULL);
-  mc_wait_settled(M->node, w);
-  if (raised) mc__lua_push_trace(M, M->L, co, t);
+  mc_outcome o = {.failed = true};
   int first = lua_gettop(co) - n + 1;
-  mc_error code = raised ? MC_OK : mc__lua_check_results(co, t->letters, first, n, &why);
-  if (!code)
-    code = mc__lua_copy(M, co, first, n, to->parked, raised ? "error" : "results", &why);
-  if (code && raised) {
-    luaL_tolstring(co, -1, NULL);
-    lua_xmove(co, to->parked, 1);
-    code = MC_OK;
+  if (!raised) o.code = mc__lua_check_results(co, t->letters, first, n, &why);
+  if (!o.code)
+    o.code = mc__lua_copy(M, M->L, co, first, n, to->parked, raised ? "error" : "results",
+                          &why);
+  if (o.code && o.code != MC_E_OUT_OF_MEMORY && raised) {
+    mc__lua_push_text(M->L, co);
+    lua_xmove(M->L, to->parked, 1);
+    o.code = MC_OK;
   }
-  if (code) {
-    settle_error(M, to, code, why.text, strlen(why.text));
+  mc_wait_settled(M->node, w);
+  if (o.code) {
+    o.message = why.text;
+    o.message_len = strlen(why.text);
+    mc__lua_settle(M, w, &o);
     return;
   }
   if (raised) {
     size_t len;
     const char *trace = lua_tolstring(M->L, -1, &len);
-    mc__lua_keep_trace(M, to->parked, to, -1, trace, len);
-    lua_pop(M->L, 1);
+    mc__lua_try_keep_trace(M, M->L, to, to->parked, trace, len);
   }
   mc__lua_wake(M, to, n, raised);
 }
 
+static const char *size_or_memory(mc_error code, const char *too_large) {
+  return code == MC_E_OUT_OF_MEMORY ? "no memory for the answer" : too_large;
+}
+
 static void answer_there(mc_lua *M, mc_lua_task *t, int n) {
-  mc_lua_why why = {""};
+  mc_lua_why why = {"no memory for the results"};
   size_t frame;
   mc_turn *turn = t->turn;
-  mc_buf *out = mc_reply_begin(M->node, turn, false, &frame);
-  if (!out) return;
   int first = lua_gettop(t->co) - n + 1;
   mc_error code = mc__lua_check_results(t->co, t->letters, first, n, &why);
-  if (!code) code = mc__lua_write_all(M, t->co, first, n, out, "results", &why);
+  mc_buf *out = code ? NULL : mc_reply_begin(M->node, turn, false, &frame);
+  if (!out) {
+    mc_reply_error(M->node, turn, code ? code : MC_E_OUT_OF_MEMORY, why.text);
+    return;
+  }
+  code = mc__lua_write_all(M, t->co, first, n, out, "results", &why);
   if (code) {
     mc_reply_abort(M->node, turn, frame);
     mc_reply_error(M->node, turn, code, why.text);
   } else if ((code = mc_reply_commit(M->node, turn, frame)) != MC_OK) {
-    mc_reply_error(M->node, turn, code, "the results are too large");
+    mc_reply_error(M->node, turn, code,
+                   size_or_memory(code, "the results are too large"));
   }
 }
 
+/* The traceback is on top of M->L. */
 static void raise_there(mc_lua *M, mc_lua_task *t) {
   mc_lua_why why;
-  size_t frame, len;
+  size_t frame, len = 0;
   mc_turn *turn = t->turn;
-  lua_State *co = t->co;
-  mc__lua_push_trace(M, M->L, co, t);
-  const char *trace = lua_tolstring(M->L, -1, &len);
+  lua_State *co = t->co, *L = M->L;
+  const char *trace = lua_tolstring(L, -1, &len);
   mc_buf *out = mc_reply_begin(M->node, turn, true, &frame);
-  if (out) {
-    size_t value = out->len;
-    if (mc__lua_write(M, co, lua_gettop(co), out, "error", 0, &why) != MC_OK) {
-      size_t text_len;
-      out->len = value;
-      const char *text = luaL_tolstring(co, -1, &text_len);
-      mc_write_string(out, text, text_len);
-    }
-    mc_write_string(out, trace, len);
-    mc_error code = mc_reply_commit(M->node, turn, frame);
-    if (code) mc_reply_error(M->node, turn, code, "the error is too large");
+  if (!out) {
+    mc_reply_error(M->node, turn, MC_E_OUT_OF_MEMORY, "no memory for the error");
+    return;
   }
-  lua_pop(M->L, 1);
+  size_t value = out->len;
+  if (mc__lua_write(M, co, lua_gettop(co), out, "error", 0, &why) != MC_OK) {
+    size_t text_len = 0;
+    out->len = value;
+    mc__lua_push_text(L, co);
+    const char *text = lua_tolstring(L, -1, &text_len);
+    mc_write_string(out, text ? text : "?", text ? text_len : 1);
+    lua_pop(L, 1);
+  }
+  if (trace)
+    mc_write_string(out, trace, len);
+  else
+    mc_write_nil(out);
+  mc_error code = mc_reply_commit(M->node, turn, frame);
+  if (code)
+    mc_reply_error(M->node, turn, code, size_or_memory(code, "the error is too large"));
 }
 
-void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, int status, int nresults) {
+void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   mc_turn *turn = t->turn;
-  bool raised = status != LUA_OK;
   mc_wait *w = mc_turn_waiter(M->node, turn);
-  lua_checkstack(t->co, 16);
-  if (raised) mc__lua_explain(M, t->co, turn->actor->klass);
+  bool elsewhere = turn->call && turn->origin != MC_SELF;
+  lua_checkstack(t->co, 16); /* a coroutine that ran has as many */
   turn->fatal = raised && turn->actor->type->fragile;
+  if (raised && turn->kind == MC_STOP) {
+    report_cast(M, t);
+    raised = false;
+  }
   if (turn->kind == MC_STOP) {
-    if (raised) report_cast(M, t);
     lua_settop(t->co, 0);
     lua_pushboolean(t->co, 1);
-    raised = false;
-    nresults = 1;
+    n = 1;
   }
   if (w)
-    answer_here(M, t, w, raised, raised ? 1 : nresults);
+    answer_here(M, t, w, raised, n);
   else if (turn->kind == MC_CAST && raised)
     report_cast(M, t);
-  else if (turn->call && turn->origin != MC_SELF && raised)
+  else if (elsewhere && raised)
     raise_there(M, t);
-  else if (turn->call && turn->origin != MC_SELF)
-    answer_there(M, t, nresults);
+  else if (elsewhere)
+    answer_there(M, t, n);
   t->turn = NULL;
   mc_turn_end(M->node, turn);
 }

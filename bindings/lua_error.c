@@ -124,6 +124,34 @@ static bool push_kept(mc_lua *M, lua_State *L, const mc_lua_task *t, int value) 
   return false;
 }
 
+typedef struct kept_trace {
+  mc_lua *M;
+  mc_lua_task *t;
+  const char *trace;
+  size_t len;
+} kept_trace;
+
+/* value, light userdata kept_trace */
+static int keep_protected(lua_State *L) {
+  const kept_trace *k = lua_touserdata(L, 2);
+  mc__lua_keep_trace(k->M, L, k->t, 1, k->trace, k->len);
+  return 0;
+}
+
+void mc__lua_try_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, lua_State *from,
+                            const char *trace, size_t len) {
+  kept_trace k = {M, t, trace, len};
+  int top = lua_gettop(L);
+  if (!trace || !lua_checkstack(L, LUA_MINSTACK) || !lua_checkstack(from, 1)) return;
+  lua_pushvalue(from, -1);
+  lua_xmove(from, L, 1);
+  lua_pushcfunction(L, keep_protected);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, &k);
+  lua_pcall(L, 2, 0, 0);
+  lua_settop(L, top);
+}
+
 /* The traceback of co without the frames of our own library, which say nothing to the user; the
 ** empty string when no Lua of the user's is left. */
 static void push_own_frames(lua_State *to, lua_State *co) {
@@ -136,19 +164,6 @@ static void push_own_frames(lua_State *to, lua_State *co) {
     users = users || strncmp(line, "\n\t[C]:", 6) != 0;
   lua_pushlstring(to, text, users ? (size_t)(library - text) : 0);
   lua_replace(to, -2);
-}
-
-/* The error value is on top of co. */
-void mc__lua_push_trace(mc_lua *M, lua_State *to, lua_State *co, mc_lua_task *t) {
-  luaL_checkstack(to, 8, NULL);
-  lua_checkstack(co, 8);
-  push_own_frames(to, co);
-  if (!push_kept(M, co, t, -1)) return;
-  lua_xmove(co, to, 1);
-  lua_pushfstring(to, *lua_tostring(to, -2) ? "%s\n%s" : "%s%s", lua_tostring(to, -1),
-                  lua_tostring(to, -2));
-  lua_replace(to, -3);
-  lua_pop(to, 1);
 }
 
 /* core.traceback([error]) -> text of the last error that a call of this task raised, if it was that
@@ -169,22 +184,77 @@ static int l_on_travelled_error(lua_State *L) {
   return 0;
 }
 
-void mc__lua_explain(mc_lua *M, lua_State *co, int klass) {
-  int top = lua_gettop(co);
-  if (lua_type(co, top) != LUA_TSTRING || !M->explain || !lua_checkstack(co, 8)) return;
-  if (!strstr(lua_tostring(co, top), "(global '")) return;
-  lua_rawgeti(co, LUA_REGISTRYINDEX, klass);
-  if (luaL_getmetafield(co, -1, "travelled") != LUA_TNIL) {
-    lua_rawgeti(M->L, LUA_REGISTRYINDEX, M->explain);
-    lua_pushstring(M->L, lua_tostring(co, top));
-    if (lua_pcall(M->L, 1, 1, 0) == LUA_OK && lua_type(M->L, -1) == LUA_TSTRING) {
-      lua_xmove(M->L, co, 1);
-      lua_replace(co, top);
-    } else {
-      lua_pop(M->L, 1);
-    }
+/* A message on top of L that a definition from another node raised: says what did not travel. */
+static void explain_travelled(mc_lua *M, lua_State *L, int klass) {
+  int top = lua_gettop(L);
+  if (lua_type(L, top) != LUA_TSTRING || !M->explain) return;
+  if (!strstr(lua_tostring(L, top), "(global '")) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, klass);
+  if (luaL_getmetafield(L, -1, "travelled") != LUA_TNIL) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, M->explain);
+    lua_pushvalue(L, top);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING)
+      lua_replace(L, top);
   }
-  lua_settop(co, top);
+  lua_settop(L, top);
+}
+
+typedef struct failure {
+  mc_lua *M;
+  mc_lua_task *t;
+} failure;
+
+/* -> the traceback of a task that raised; the error is on top of its coroutine. */
+static int trace_protected(lua_State *L) {
+  const failure *f = lua_touserdata(L, 1);
+  lua_State *co = f->t->co;
+  if (!lua_checkstack(co, 1)) return 0;
+  lua_pushvalue(co, -1);
+  lua_xmove(co, L, 1);
+  push_own_frames(L, co);
+  if (push_kept(f->M, L, f->t, 2)) {
+    const char *own = lua_tostring(L, -2);
+    lua_pushfstring(L, *own ? "%s\n%s" : "%s%s", lua_tostring(L, -1), own);
+  }
+  if (!f->t->turn) return 1;
+  lua_pushvalue(L, 2);
+  explain_travelled(f->M, L, f->t->turn->actor->klass);
+  lua_xmove(L, co, 1);
+  lua_replace(co, -2);
+  return 1;
+}
+
+void mc__lua_failed(mc_lua *M, lua_State *L, mc_lua_task *t) {
+  failure f = {M, t};
+  if (!mc__lua_try_push(L, trace_protected, &f)) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+#if LUA_VERSION_RELEASE_NUM >= 50406
+  lua_closethread(t->co, L);
+#else
+  lua_resetthread(t->co);
+#endif
+}
+
+static int text_protected(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+void mc__lua_push_text(lua_State *L, lua_State *co) {
+  if (!lua_checkstack(L, LUA_MINSTACK) || !lua_checkstack(co, 1)) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_pushvalue(co, -1);
+  lua_xmove(co, L, 1);
+  lua_pushcfunction(L, text_protected);
+  lua_insert(L, -2);
+  lua_pcall(L, 1, 1, 0);
+  if (lua_type(L, -1) == LUA_TSTRING) return;
+  lua_pop(L, 1);
+  lua_pushnil(L);
 }
 
 /* ---- mc.Error as a value --------------------------------------------------------------------- */
@@ -196,12 +266,18 @@ static int l_tostring(lua_State *L) {
   return 1;
 }
 
+/* MC_OK when it is none. */
+static mc_error code_named(const char *name) {
+  for (unsigned code = 1; code < MC_ERROR_COUNT; code++)
+    if (strcmp(mc_error_name(code), name) == 0) return (mc_error)code;
+  return MC_OK;
+}
+
 /* core.error(code, message): raises it, for the library's own Lua. */
 static int l_error(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
-  for (unsigned code = 1; code < MC_ERROR_COUNT; code++)
-    if (strcmp(mc_error_name(code), name) == 0)
-      return mc__lua_raise(L, (mc_error)code, "%s", luaL_checkstring(L, 2));
+  mc_error code = code_named(name);
+  if (code) return mc__lua_raise(L, code, "%s", luaL_checkstring(L, 2));
   return luaL_error(L, "'%s' is no error code", name);
 }
 
@@ -230,6 +306,10 @@ static int l_decode_error(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_createtable(L, 0, 4);
   copy_fields(L, 1);
+  if (lua_getfield(L, -1, "message") != LUA_TSTRING || lua_getfield(L, -2, "code") != LUA_TSTRING ||
+      !code_named(lua_tostring(L, -1)))
+    return luaL_error(L, "an mc.Error without its fields");
+  lua_pop(L, 2);
   lua_pushboolean(L, 0);
   lua_setfield(L, -2, "transport");
   lua_rawgeti(L, LUA_REGISTRYINDEX, mc__lua_of(L)->error_meta);

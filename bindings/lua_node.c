@@ -2,6 +2,15 @@
 ** A Lua state and its node: opening, closing, and the protected calls in which bytes are delivered
 ** and tasks run. `mooncast.core`, the table that the library's Lua stands on, is made here; the
 ** library itself (lua/ *.lua) is embedded and found through package.preload.
+**
+** Memory can run out at any moment, and Lua says so by a jump. So that none leaves the core, or a task
+** that does not run, with its work half done:
+**   - what the core calls (start, settle, resume, resign) does what can raise inside mc__lua_try and
+**     has a way on that needs no memory: the answer is out_of_memory;
+**   - values are made on the state that runs (or, when the core called, on the main one) and then moved
+**     to where they belong: the stack of a coroutine that waits only takes what cannot fail;
+**   - a function that scripts call takes its last step that can raise before the first that the core
+**     would remember, or goes through mc__lua_try as well.
 */
 #include <lauxlib.h>
 #include <lua.h>
@@ -16,14 +25,52 @@ int luaopen_cjson(lua_State *L);
 
 static const char NODE, CORE; /* registry keys: the mc_lua, the table mooncast.core */
 
-mc_lua *mc__lua_of(lua_State *L) {
-  mc_lua *M = *(mc_lua **)lua_getextraspace(L);
+/* The extra space of a state: the address of its mc_lua, and in the lowest bit whether it is parked. */
+static uintptr_t *extra(lua_State *L) { return lua_getextraspace(L); }
+
+static void set_node(lua_State *L, mc_lua *M) { *extra(L) = (uintptr_t)M; }
+
+mc_lua *mc__lua_peek(lua_State *L) {
+  mc_lua *M = (mc_lua *)(*extra(L) & ~(uintptr_t)1);
   if (M) return M;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &NODE); /* a coroutine older than the node */
   M = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  *(mc_lua **)lua_getextraspace(L) = M;
+  set_node(L, M);
   return M;
+}
+
+mc_lua *mc__lua_of(lua_State *L) {
+  mc_lua *M = mc__lua_peek(L);
+  if (!M) luaL_error(L, "the node is closed");
+  return M;
+}
+
+bool mc__lua_is_parked(lua_State *co) { return *extra(co) & 1; }
+
+void mc__lua_set_parked(lua_State *co, bool parked) {
+  *extra(co) = (*extra(co) & ~(uintptr_t)1) | parked;
+}
+
+static int try_call(lua_State *L, lua_CFunction f, void *arg, int nresults) {
+  if (!lua_checkstack(L, LUA_MINSTACK)) return LUA_ERRMEM;
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, arg);
+  return lua_pcall(L, 1, nresults, 0);
+}
+
+bool mc__lua_try(lua_State *L, lua_CFunction f, void *arg) {
+  int top = lua_gettop(L);
+  int status = try_call(L, f, arg, 0);
+  lua_settop(L, top);
+  return status == LUA_OK;
+}
+
+bool mc__lua_try_push(lua_State *L, lua_CFunction f, void *arg) {
+  int top = lua_gettop(L);
+  int status = try_call(L, f, arg, 1);
+  lua_settop(L, top + 1); /* nil when there was not even stack */
+  return status == LUA_OK;
 }
 
 void *mc__lua_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
@@ -45,6 +92,34 @@ void mc__lua_push_core(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &CORE);
 
 void mc__lua_log(mc_lua *M, int level, const char *text) {
   if (M && M->log) M->log(M, level, text, strlen(text));
+}
+
+typedef struct log_entry {
+  mc_lua *M;
+  const char *what;
+  int level;
+} log_entry;
+
+/* value, light userdata log_entry */
+static int log_protected(lua_State *L) {
+  const log_entry *e = lua_touserdata(L, 2);
+  lua_pushfstring(L, "%s: %s", e->what, luaL_tolstring(L, 1, NULL));
+  mc__lua_log(e->M, e->level, lua_tostring(L, -1));
+  return 0;
+}
+
+void mc__lua_log_value(mc_lua *M, int level, lua_State *L, const char *what) {
+  int top = lua_gettop(L);
+  log_entry e = {M, what, level};
+  bool told = lua_checkstack(L, LUA_MINSTACK);
+  if (told) {
+    lua_pushcfunction(L, log_protected);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, &e);
+    told = lua_pcall(L, 2, 0, 0) == LUA_OK;
+  }
+  if (!told) mc__lua_log(M, level, what);
+  lua_settop(L, top - 1);
 }
 
 /* ---- Lua's view of the node ------------------------------------------------------------------ */
@@ -200,11 +275,12 @@ static mc_host own_host(mc_lua *M) {
 mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t name_len,
                      uint64_t incarnation, double call_timeout_ms) {
   mc_lua *M = host->alloc(host->ud, NULL, 0, sizeof *M);
-  if (!M) return lua_pushliteral(L, "no memory for a node"), NULL;
+  if (!M) return lua_pushnil(L), NULL;
   memset(M, 0, sizeof *M);
   M->L = L;
   M->host = *host;
-  *(mc_lua **)lua_getextraspace(L) = M;
+  mc_buf_init(&M->out, &M->host);
+  set_node(L, M);
   mc_config config = {
       .host = own_host(M),
       .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume, mc__lua_resign},
@@ -216,91 +292,28 @@ mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t
   lua_pushcfunction(L, open_protected);
   lua_pushlightuserdata(L, M);
   if (M->node && lua_pcall(L, 1, 0, 0) == LUA_OK) return M;
-  if (M->node)
-    mc_node_free(M->node);
-  else
-    lua_pushliteral(L, "no memory for a node");
-  host->alloc(host->ud, M, sizeof *M, 0);
-  *(mc_lua **)lua_getextraspace(L) = NULL;
+  if (!M->node) lua_settop(L, -3), lua_pushnil(L);
+  mc__lua_close(M);
   return NULL;
 }
 
 void mc__lua_close(mc_lua *M) {
-  void *ud;
-  lua_Alloc alloc = lua_getallocf(M->L, &ud);
-  mc_node_free(M->node);
-  *(mc_lua **)lua_getextraspace(M->L) = NULL;
-  lua_pushnil(M->L);
-  lua_rawsetp(M->L, LUA_REGISTRYINDEX, &NODE);
-  alloc(ud, M, sizeof *M, 0);
+  lua_State *L = M->L;
+  mc_host host = M->host;
+  if (M->node) mc_node_free(M->node);
+  mc_buf_fini(&M->out);
+  set_node(L, NULL);
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &NODE);
+  host.alloc(host.ud, M, sizeof *M, 0);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-typedef struct delivery {
-  mc_lua *M;
-  uint32_t peer;
-  const uint8_t *bytes;
-  size_t len;
-  bool good;
-  double budget_ms, wake_ms;
-} delivery;
-
-static int deliver_protected(lua_State *L) {
-  delivery *d = lua_touserdata(L, 1);
-  const uint8_t *bytes = d->bytes;
-  size_t len = d->len;
-  d->len = 0; /* when it runs again after a failure, only what is buffered goes on */
-  d->good = mc_node_deliver(d->M->node, d->peer, bytes, len);
-  return 0;
-}
-
-static int step_protected(lua_State *L) {
-  delivery *d = lua_touserdata(L, 1);
-  d->wake_ms = mc_node_step(d->M->node, d->budget_ms);
-  return 0;
-}
-
-/* Lua had no memory for a message or an answer: whoever waits for it is told. */
-static void recover(mc_lua *M) {
-  mc_turn *turn = M->starting;
-  M->starting = NULL;
-  M->current = NULL;
-  M->depth = 0;
-  M->encoding = false;
-  if (turn) {
-    mc_reply_error(M->node, turn, MC_E_OUT_OF_MEMORY, "no memory to take the call");
-    mc_turn_end(M->node, turn);
-  }
-  mc__lua_log(M, MC_LOG_ERROR, "out of memory: a message was lost");
-}
-
-static bool protected(mc_lua *M, lua_CFunction f, delivery *d) {
-  lua_State *L = M->L;
-  int top = lua_gettop(L);
-  mc_lua_task *current = M->current;
-  if (!lua_checkstack(L, 8)) return false;
-  lua_pushcfunction(L, f);
-  lua_pushlightuserdata(L, d);
-  int status = lua_pcall(L, 1, 0, 0);
-  lua_settop(L, top);
-  if (status == LUA_OK) return true;
-  recover(M);
-  M->current = current;
-  return false;
-}
-
 bool mc__lua_deliver(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t len) {
-  delivery d = {.M = M, .peer = peer, .bytes = bytes, .len = len, .good = true};
-  if (!protected(M, deliver_protected, &d)) {
-    /* what came behind the message that failed is gone with it: the link cannot go on */
-    mc_node_peer_down(M->node, peer, MC_E_OUT_OF_MEMORY);
-    return false;
-  }
-  return d.good;
+  return mc_node_deliver(M->node, peer, bytes, len);
 }
 
 double mc__lua_step(mc_lua *M, double budget_ms) {
-  delivery d = {.M = M, .budget_ms = budget_ms};
-  return protected(M, step_protected, &d) ? d.wake_ms : 0;
+  return mc_node_step(M->node, budget_ms);
 }

@@ -25,10 +25,11 @@ typedef struct mc_lua_task {
   lua_State *co;
   lua_State *parked; /* where it awaits, NULL while it runs */
   int co_ref;
-  int nargs;   /* to pass to the first resume */
-  int nvalues; /* settled onto parked */
-  int blocked; /* C calls on its stack that no await can cross */
-  bool failed; /* the one value settled is an error */
+  int nargs;     /* to pass to the first resume */
+  int nvalues;   /* settled onto parked */
+  mc_error code; /* failed without a value: there was no memory for one */
+  int blocked;   /* C calls on its stack that no await can cross */
+  bool failed;   /* the one value settled is an error */
   bool settled;
   bool is_root;        /* stands for code that runs outside the scheduler, and blocks */
   double timeout_ms;   /* chosen by mc.with, negative when not */
@@ -39,10 +40,12 @@ typedef struct mc_lua_task {
   uint32_t call_peer;
 } mc_lua_task;
 
-/* What mc.async returns. Its first user value holds the results once the task is done. */
+/* What mc.async returns. Its first user value holds the results once the task is done; until then
+** the task keeps it alive. */
 typedef struct mc_lua_handle {
   mc_lua_task *task; /* NULL when done */
   int nresults;
+  mc_error code; /* failed without a value */
   bool failed, observed;
 } mc_lua_handle;
 
@@ -69,13 +72,14 @@ struct mc_lua {
   mc_lua_task *current;
   mc_lua_task *free_tasks;
   mc_lua_task root;
-  mc_turn *starting; /* set while its arguments are decoded: see mc__lua_recover */
-  int depth;         /* direct calls nested in one another */
-  bool encoding;     /* a user's encode function or hook runs: it cannot await */
-  uint64_t tasks;    /* alive */
+  int depth;      /* direct calls nested in one another */
+  bool encoding;  /* a user's encode function or hook runs: it cannot await */
+  uint64_t tasks; /* alive */
+  mc_buf
+      out; /* values on their way to a string: from where it ended before, see lua_value.c */
   lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
   /* registry references */
-  int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, parked_set, explain;
+  int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, explain;
   int on[MC_ON_COUNT]; /* the functions of mc.on, 0 when there is none */
   /* Lets the world go on while code outside the scheduler awaits; false: nothing ever will. */
   bool (*pump)(mc_lua *M);
@@ -91,18 +95,30 @@ typedef struct mc__lua_memory {
 
 /* lua_node.c */
 void *mc__lua_alloc(void *memory, void *ptr, size_t osize, size_t nsize);
+/* Raises when the node is closed; peek returns NULL then. */
 mc_lua *mc__lua_of(lua_State *L);
-/* Opens the binding in a state: the module tables are then in package.preload. NULL, and a message
-** on the stack, when it cannot. host: alloc, now_ms, random, connect, send. */
+mc_lua *mc__lua_peek(lua_State *L);
+/* A coroutine that waits for what will go on by itself; noted in its extra space. */
+bool mc__lua_is_parked(lua_State *co);
+void mc__lua_set_parked(lua_State *co, bool parked);
+/* Calls f with light userdata arg: no error leaves it. False: f raised, for want of memory as a rule,
+** and what it raised is dropped. L is the state that runs, or the main one: see the top of lua_node.c. */
+bool mc__lua_try(lua_State *L, lua_CFunction f, void *arg);
+/* The same with one result, pushed on L: what f returned or, when false, what it raised. */
+bool mc__lua_try_push(lua_State *L, lua_CFunction f, void *arg);
+/* Opens the binding in a state: the module tables are then in package.preload. NULL, and what was
+** raised (nil: there is no memory) on the stack, when it cannot. host: alloc, now_ms, random, connect, send. */
 mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t name_len,
                      uint64_t incarnation, double call_timeout_ms);
 void mc__lua_close(mc_lua *M);
 /* Pushes the table mooncast.core. */
 void mc__lua_push_core(lua_State *L);
-/* Both in protected mode: running out of memory fails the one message that needed it. */
+/* Neither raises: running out of memory fails the one message that needed it. */
 bool mc__lua_deliver(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t len);
 double mc__lua_step(mc_lua *M, double budget_ms);
 void mc__lua_log(mc_lua *M, int level, const char *text);
+/* Logs `what: ` and the value on top of L, as far as there is memory, and pops it. */
+void mc__lua_log_value(mc_lua *M, int level, lua_State *L, const char *what);
 
 /* lua_value.c: 0 on success, else a code; why not (with the path) stands in `why`. */
 typedef struct mc_lua_why {
@@ -119,9 +135,10 @@ mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why);
 /* Pushes the values of an array that ends the reader's bytes. */
 mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
                           mc_lua_why *why);
-/* Copies values between coroutines of one node as sending them would. */
-mc_error mc__lua_copy(mc_lua *M, lua_State *from, int index, int count, lua_State *to,
-                      const char *place, mc_lua_why *why);
+/* Copies values between coroutines of one node as sending them would; L is the one that runs, or the
+** main one. Never raises. */
+mc_error mc__lua_copy(mc_lua *M, lua_State *L, lua_State *from, int index, int count,
+                      lua_State *to, const char *place, mc_lua_why *why);
 void mc__lua_open_value(lua_State *L, mc_lua *M);
 
 /* lua_error.c */
@@ -134,10 +151,15 @@ bool mc__lua_is_error(mc_lua *M, lua_State *L, int index);
 /* Keeps the traceback of the error value at index for mc.traceback in that task. */
 void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value,
                         const char *trace, size_t len);
-/* Pushes the traceback of an error that ended `co`, with that of the call it came from. */
-void mc__lua_push_trace(mc_lua *M, lua_State *to, lua_State *co, mc_lua_task *t);
-/* An error on top of co that a definition from another node raised: says what did not travel. */
-void mc__lua_explain(mc_lua *M, lua_State *co, int klass);
+/* The same as far as there is memory; the value is on top of `from`. trace may be NULL. */
+void mc__lua_try_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, lua_State *from,
+                            const char *trace, size_t len);
+/* The coroutine of t has raised. Pushes the traceback on L, with that of the call it came from, or nil
+** when there is no memory; closes the coroutine, which gives back what it held. The error is then all
+** that stands on it. */
+void mc__lua_failed(mc_lua *M, lua_State *L, mc_lua_task *t);
+/* Pushes the value on top of co as text on L, or nil. Never raises. */
+void mc__lua_push_text(lua_State *L, lua_State *co);
 void mc__lua_open_error(lua_State *L, mc_lua *M);
 
 /* lua_ref.c */
@@ -149,7 +171,10 @@ void mc__lua_forget_methods(lua_State *L, mc_type *type);
 void mc__lua_open_ref(lua_State *L, mc_lua *M);
 
 /* lua_task.c */
-mc_lua_task *mc__lua_task_new(mc_lua *M);
+/* L is the state that runs: it raises when there is no memory. */
+mc_lua_task *mc__lua_task_new(mc_lua *M, lua_State *L);
+/* The same for the next one: that cannot fail then. */
+void mc__lua_task_reserve(mc_lua *M, lua_State *L);
 /* Back to the free ones; clears its coroutine. */
 void mc__lua_task_free(mc_lua *M, mc_lua_task *t);
 /* The task that runs, or the root. */
@@ -162,6 +187,8 @@ int mc__lua_await(lua_State *L, mc_lua *M, lua_KFunction k, lua_KContext ctx);
 int mc__lua_awaited(lua_State *L, mc_lua *M);
 /* The values are on t->parked: it can go on. */
 void mc__lua_wake(mc_lua *M, mc_lua_task *t, int nvalues, bool failed);
+/* There was no memory for what it awaited. */
+void mc__lua_wake_failed(mc_lua *M, mc_lua_task *t, mc_error code);
 /* Runs a coroutine's first resume inside the caller. LUA_YIELD: it awaits. */
 int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
                      int *nresults);
@@ -171,8 +198,9 @@ void mc__lua_open_task(lua_State *L, mc_lua *M);
 /* lua_call.c */
 void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments);
 void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *outcome);
-/* Answers and ends the turn of a task whose coroutine returned or raised. */
-void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, int status, int nresults);
+/* Answers and ends the turn of a task whose coroutine returned or raised; then the traceback is on
+** top of the main state. */
+void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int nresults);
 int mc__lua_call_method(lua_State *L);
 void mc__lua_open_call(lua_State *L, mc_lua *M);
 
@@ -182,9 +210,11 @@ size_t mc__lua_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len);
 void mc__lua_open_transport(lua_State *L);
 
 /* lua_signature.c */
-/* What is declared of a method, or NULL. Valid while the actor lives. */
-const char *mc__lua_signature(lua_State *L, const mc_actor *a, const char *method,
-                              size_t len);
+/* Where the metatable of a type keeps what is declared of its methods. */
+enum { MC_SIGNATURES = 1 };
+/* What is declared of the method whose name stands at that index, or NULL. Valid while the actor lives.
+** Never raises. */
+const char *mc__lua_signature(lua_State *L, const mc_actor *a, int method);
 mc_error mc__lua_check_arguments(lua_State *L, const char *letters, int first, int count,
                                  mc_lua_why *why);
 mc_error mc__lua_check_results(lua_State *L, const char *letters, int first, int count,
@@ -192,7 +222,7 @@ mc_error mc__lua_check_results(lua_State *L, const char *letters, int first, int
 
 /* lua_actor.c */
 bool mc__lua_exposed(const char *name, size_t len);
-void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, int status, int nresults);
+void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, bool raised);
 void mc__lua_resign(void *ud, mc_actor *actor);
 void mc__lua_open_actor(lua_State *L, mc_lua *M);
 

@@ -66,14 +66,15 @@ static bool check(lua_State *L, int first, int count, const char *letters,
   return false;
 }
 
-const char *mc__lua_signature(lua_State *L, const mc_actor *a, const char *method,
-                              size_t len) {
+const char *mc__lua_signature(lua_State *L, const mc_actor *a, int method) {
   const char *letters = NULL;
   int top = lua_gettop(L);
+  method = lua_absindex(L, method);
   if (!a->type->checked || !lua_checkstack(L, 6)) return NULL;
   lua_rawgeti(L, LUA_REGISTRYINDEX, a->klass);
-  if (luaL_getmetafield(L, -1, "signatures") == LUA_TTABLE) {
-    lua_pushlstring(L, method, len);
+  lua_getmetatable(L, -1);
+  if (lua_rawgeti(L, -1, MC_SIGNATURES) == LUA_TTABLE) {
+    lua_pushvalue(L, method);
     if (lua_rawget(L, -2) == LUA_TSTRING) letters = lua_tostring(L, -1);
   }
   lua_settop(L, top);

@@ -23,23 +23,33 @@ enum { MAX_FREE_TASKS = 4096 };
 
 /* ---- making and keeping ---------------------------------------------------------------------- */
 
-mc_lua_task *mc__lua_task_new(mc_lua *M) {
+/* What anchors a task: its userdata, its coroutine, the handle while it runs. */
+enum { TASK_SELF = 1, TASK_CO, TASK_HANDLE };
+
+static mc_lua_task *make_task(lua_State *L) {
+  luaL_checkstack(L, 4, NULL);
+  lua_createtable(L, TASK_HANDLE, 0);
+  mc_lua_task *t = lua_newuserdatauv(L, sizeof *t, 0);
+  memset(t, 0, sizeof *t);
+  lua_rawseti(L, -2, TASK_SELF);
+  t->co = lua_newthread(L);
+  lua_rawseti(L, -2, TASK_CO);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, TASK_HANDLE);
+  t->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  return t;
+}
+
+void mc__lua_task_reserve(mc_lua *M, lua_State *L) {
+  if (!M->free_tasks) M->free_tasks = make_task(L);
+}
+
+mc_lua_task *mc__lua_task_new(mc_lua *M, lua_State *L) {
   mc_lua_task *t = M->free_tasks;
-  if (t) {
+  if (t)
     M->free_tasks = t->next;
-  } else {
-    lua_State *L = M->L;
-    luaL_checkstack(L, 4, NULL);
-    t = lua_newuserdatauv(L, sizeof *t,
-                          0); /* anchored with its coroutine, in one table */
-    memset(t, 0, sizeof *t);
-    lua_createtable(L, 2, 0);
-    lua_insert(L, -2);
-    lua_rawseti(L, -2, 1);
-    t->co = lua_newthread(L);
-    lua_rawseti(L, -2, 2);
-    t->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-  }
+  else
+    t = make_task(L);
   lua_State *co = t->co;
   int co_ref = t->co_ref;
   memset(t, 0, sizeof *t);
@@ -122,9 +132,12 @@ static int await_root(lua_State *L, mc_lua *M, mc_lua_task *t, lua_KFunction k,
     }
   }
   t->parked = NULL;
-  if (!at_once) {
-    luaL_checkstack(L, t->nvalues, NULL);
+  if (!at_once && lua_checkstack(L, t->nvalues)) {
     lua_xmove(t->co, L, t->nvalues);
+  } else if (!at_once) {
+    lua_settop(t->co, 0);
+    t->code = MC_E_OUT_OF_MEMORY;
+    t->failed = false;
   }
   return k(L, LUA_YIELD, ctx);
 }
@@ -138,7 +151,10 @@ int mc__lua_await(lua_State *L, mc_lua *M, lua_KFunction k, lua_KContext ctx) {
 
 int mc__lua_awaited(lua_State *L, mc_lua *M) {
   mc_lua_task *t = mc__lua_task_current(M);
+  mc_error code = t->code;
   t->settled = false;
+  t->code = MC_OK;
+  if (code) return mc__lua_raise(L, code, "no memory for what was awaited");
   if (t->failed) {
     t->failed = false;
     return lua_error(L);
@@ -151,6 +167,11 @@ void mc__lua_wake(mc_lua *M, mc_lua_task *t, int nvalues, bool failed) {
   t->failed = failed;
   t->settled = true;
   if (!t->is_root) mc_task_ready(M->node, &t->base);
+}
+
+void mc__lua_wake_failed(mc_lua *M, mc_lua_task *t, mc_error code) {
+  t->code = code;
+  mc__lua_wake(M, t, 0, false);
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -181,73 +202,88 @@ void mc__lua_resume(void *ud, mc_task *task) {
 }
 
 /* Gives what a task returned or raised, on top of its coroutine, to one that awaits it. */
-static void pass_on(mc_lua *M, mc_lua_task *t, int status, int n, mc_lua_task *to) {
+static void pass_on(mc_lua *M, mc_lua_task *t, bool raised, int n, mc_lua_task *to) {
   lua_State *co = t->co;
   int first = lua_gettop(co) - n + 1;
-  if (!lua_checkstack(to->parked, n + 4) || !lua_checkstack(co, n + 4)) n = 0;
+  if (!lua_checkstack(to->parked, n + 4) || !lua_checkstack(co, n + 4)) {
+    mc__lua_wake_failed(M, to, MC_E_OUT_OF_MEMORY);
+    return;
+  }
   for (int i = 0; i < n; i++) lua_pushvalue(co, first + i);
   lua_xmove(co, to->parked, n);
-  mc__lua_wake(M, to, n, status != LUA_OK);
+  mc__lua_wake(M, to, n, raised);
 }
 
-static void pass_trace(mc_lua *M, mc_lua_task *t, mc_lua_task *to) {
-  mc__lua_push_trace(M, M->L, t->co, t);
+typedef struct ending {
+  mc_lua_task *t;
+  const char *trace; /* of one that raised; may be NULL then, too */
   size_t len;
-  const char *trace = lua_tolstring(M->L, -1, &len);
-  mc__lua_keep_trace(M, t->co, to, -1, trace, len);
-  lua_pop(M->L, 1);
+  int n;
+} ending;
+
+/* The user value of the task's handle becomes {[0] = traceback, results ...}. */
+static int keep_results(lua_State *L) {
+  const ending *e = lua_touserdata(L, 1);
+  lua_State *co = e->t->co;
+  int first = lua_gettop(co) - e->n + 1;
+  if (!lua_checkstack(co, 1)) return luaL_error(L, "no memory for the results");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, e->t->co_ref);
+  lua_rawgeti(L, -1, TASK_HANDLE);
+  lua_createtable(L, e->n + 1, 0);
+  for (int i = 0; i < e->n; i++) {
+    lua_pushvalue(co, first + i);
+    lua_xmove(co, L, 1);
+    lua_rawseti(L, -2, i + 1);
+  }
+  if (e->trace) {
+    lua_pushlstring(L, e->trace, e->len);
+    lua_rawseti(L, -2, 0);
+  }
+  lua_setiuservalue(L, -2, 1);
+  return 0;
+}
+
+static void set_handle(lua_State *L, const mc_lua_task *t, int handle) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->co_ref);
+  if (handle)
+    lua_pushvalue(L, handle);
+  else
+    lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, TASK_HANDLE); /* there already: takes no memory */
+  lua_pop(L, 1);
 }
 
 /* The end of a task that mc.async made: its results go to the handle and to who awaits it. */
-static void finish_async(mc_lua *M, mc_lua_task *t, int status, int n) {
-  lua_State *co = t->co;
+static void finish_async(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   mc_lua_handle *h = t->handle;
-  if (status != LUA_OK) n = 1;
+  ending e = {.t = t, .n = n};
+  if (raised) e.trace = lua_tolstring(M->L, -1, &e.len);
   h->task = NULL;
   h->nresults = n;
-  h->failed = status != LUA_OK;
-  lua_checkstack(co, n + 6);
+  h->failed = raised;
   for (mc_lua_task *j = t->joiners, *next; j; j = next) {
     next = j->next;
     h->observed = true;
-    if (status != LUA_OK) pass_trace(M, t, j);
-    pass_on(M, t, status, n, j);
+    mc__lua_try_keep_trace(M, M->L, j, t->co, e.trace, e.len);
+    pass_on(M, t, raised, n, j);
   }
-  lua_createtable(co, n + 1, 0);
-  if (status != LUA_OK) {
-    lua_pushvalue(co, -2);
-    mc__lua_push_trace(M, M->L, co, t);
-    lua_xmove(M->L, co, 1);
-    lua_rawseti(co, -3, 0);
-    lua_pop(co, 1);
-  }
-  for (int i = 1; i <= n; i++) {
-    lua_pushvalue(co, -1 - n + i - 1);
-    lua_rawseti(co, -2, i);
-  }
-  lua_rawgetp(co, LUA_REGISTRYINDEX, h);
-  lua_insert(co, -2);
-  lua_setiuservalue(co, -2, 1);
-  lua_pop(co, 1);
-  lua_pushnil(co);
-  lua_rawsetp(co, LUA_REGISTRYINDEX, h);
+  if (!mc__lua_try(M->L, keep_results, &e)) h->code = MC_E_OUT_OF_MEMORY;
+  set_handle(M->L, t, 0);
 }
 
 static void finish(mc_lua *M, mc_lua_task *t, int status, int nresults) {
-  if (t->making)
-    mc__lua_finish_init(M, t, status, nresults);
-  else if (t->turn)
-    mc__lua_finish_turn(M, t, status, nresults);
-  else if (t->handle)
-    finish_async(M, t, status, nresults);
-  if (status != LUA_OK) {
-    lua_State *co = t->co;
-#if LUA_VERSION_RELEASE_NUM >= 50406
-    lua_closethread(co, M->L);
-#else
-    lua_resetthread(co);
-#endif
+  bool raised = status != LUA_OK;
+  if (raised) {
+    mc__lua_failed(M, M->L, t);
+    nresults = 1;
   }
+  if (t->making)
+    mc__lua_finish_init(M, t, raised);
+  else if (t->turn)
+    mc__lua_finish_turn(M, t, raised, nresults);
+  else if (t->handle)
+    finish_async(M, t, raised, nresults);
+  if (raised) lua_pop(M->L, 1);
   mc__lua_task_free(M, t);
 }
 
@@ -262,16 +298,19 @@ static int l_async(lua_State *L) {
   if (lua_type(L, 1) != LUA_TFUNCTION && luaL_getmetafield(L, 1, "__call") == LUA_TNIL)
     return luaL_typeerror(L, 1, "function");
   lua_settop(L, nargs + 1);
+  luaL_checkstack(L, 8, NULL);
   mc_lua_handle *h = lua_newuserdatauv(L, sizeof *h, 1);
   memset(h, 0, sizeof *h);
   luaL_setmetatable(L, HANDLE);
-  mc_lua_task *t = mc__lua_task_new(M);
+  mc_lua_task *t = mc__lua_task_new(M, L);
+  if (!lua_checkstack(t->co, nargs + 4)) {
+    mc__lua_task_free(M, t);
+    return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for a task");
+  }
   t->handle = h;
   t->timeout_ms = mc__lua_task_current(M)->timeout_ms;
   h->task = t;
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, h);
-  luaL_checkstack(t->co, nargs + 4, NULL);
+  set_handle(L, t, nargs + 2);
   lua_insert(L, 1);
   lua_xmove(L, t->co, nargs + 1);
   t->nargs = nargs;
@@ -282,6 +321,7 @@ static int l_async(lua_State *L) {
 static int push_results(lua_State *L, mc_lua_handle *h) {
   mc_lua *M = mc__lua_of(L);
   h->observed = true;
+  if (h->code) return mc__lua_raise(L, h->code, "no memory for the results of the task");
   lua_getiuservalue(L, 1, 1);
   int at = lua_gettop(L);
   luaL_checkstack(L, h->nresults + 4, NULL);
@@ -322,14 +362,14 @@ static int l_await(lua_State *L) {
 /* task:status() -> "running", "done" or "failed" */
 static int l_status(lua_State *L) {
   mc_lua_handle *h = luaL_checkudata(L, 1, HANDLE);
-  lua_pushstring(L, h->task ? "running" : h->failed ? "failed" : "done");
+  lua_pushstring(L, h->task ? "running" : h->failed || h->code ? "failed" : "done");
   return 1;
 }
 
 /* An error that nobody awaited is told when its task is collected. */
 static int l_handle_gc(lua_State *L) {
   mc_lua_handle *h = luaL_checkudata(L, 1, HANDLE);
-  if (h->task || !h->failed || h->observed) return 0;
+  if (h->task || !h->failed || h->observed || h->code) return 0;
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, 2, 1);
   lua_rawgeti(L, 2, 0);
@@ -383,41 +423,20 @@ static int l_timeout(lua_State *L) {
 
 /* ---- coroutine.*, through which awaits pass -------------------------------------------------- */
 
-static void set_parked(lua_State *L, mc_lua *M, int co, bool parked) {
-  co = lua_absindex(L, co);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, M->parked_set);
-  lua_pushvalue(L, co);
-  if (parked)
-    lua_pushboolean(L, 1);
-  else
-    lua_pushnil(L);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-}
-
-static bool is_parked(lua_State *L, mc_lua *M, int co) {
-  co = lua_absindex(L, co);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, M->parked_set);
-  lua_pushvalue(L, co);
-  bool parked = lua_rawget(L, -2) != LUA_TNIL;
-  lua_pop(L, 2);
-  return parked;
-}
-
 static int resume_k(lua_State *L, int status, lua_KContext wrap);
 
 /* Resumes the coroutine at index 1 of L with nargs values of its own stack. wrap: raise its errors. */
 static int resume_from(lua_State *L, mc_lua *M, int nargs, bool wrap) {
   lua_State *co = lua_tothread(L, 1);
-  mc_lua_task *t = M->current;
-  mc_lua_task *caller = mc__lua_task_current(M);
-  bool blocks = t ? !lua_isyieldable(L) : M->pump && !root_can_await(L, M);
+  mc_lua_task *t = M ? M->current : NULL; /* no node: it is closed */
+  bool blocks = t ? !lua_isyieldable(L) : M && M->pump && !root_can_await(L, M);
+  mc_lua_task *caller = blocks ? mc__lua_task_current(M) : NULL;
   int nresults;
   if (blocks) caller->blocked++;
   int status = lua_resume(co, L, nargs, &nresults);
   if (blocks) caller->blocked--;
   if (status == LUA_YIELD && t && t->parked) {
-    set_parked(L, M, 1, true);
+    mc__lua_set_parked(co, true);
     return lua_yieldk(L, 0, wrap, resume_k);
   }
   if (status != LUA_OK && status != LUA_YIELD) {
@@ -454,7 +473,7 @@ static int resume_k(lua_State *L, int status, lua_KContext wrap) {
   lua_State *co = lua_tothread(L, 1);
   mc_lua_task *t = M->current;
   int nargs = 0;
-  set_parked(L, M, 1, false);
+  mc__lua_set_parked(co, false);
   if (t->parked == co) {
     nargs = t->nvalues;
     t->parked = NULL;
@@ -469,11 +488,11 @@ static lua_State *check_co(lua_State *L) {
 }
 
 /* "suspended", "normal", "running", "dead" as stock has it; parked is normal. */
-static const char *status_of(lua_State *L, mc_lua *M, int index) {
+static const char *status_of(lua_State *L, int index) {
   lua_State *co = lua_tothread(L, index);
   lua_Debug ar;
   if (co == L) return "running";
-  if (is_parked(L, M, index)) return "normal";
+  if (mc__lua_is_parked(co)) return "normal";
   switch (lua_status(co)) {
   case LUA_YIELD: return "suspended";
   case LUA_OK:
@@ -485,10 +504,10 @@ static const char *status_of(lua_State *L, mc_lua *M, int index) {
 
 /* The same for both: moves the arguments over and resumes, or says why not. */
 static int start_resume(lua_State *L, bool wrap) {
-  mc_lua *M = mc__lua_of(L);
+  mc_lua *M = mc__lua_peek(L);
   lua_State *co = lua_tothread(L, 1);
   int nargs = lua_gettop(L) - 1;
-  const char *status = status_of(L, M, 1);
+  const char *status = status_of(L, 1);
   const char *why = strcmp(status, "suspended") != 0 ? status : NULL;
   if (why || !lua_checkstack(co, nargs)) {
     lua_pushfstring(L,
@@ -536,29 +555,29 @@ static int l_co_wrap(lua_State *L) {
 }
 
 static int l_co_yield(lua_State *L) {
-  mc_lua *M = mc__lua_of(L);
-  if (M->current && M->current->co == L)
+  mc_lua *M = mc__lua_peek(L);
+  if (M && M->current && M->current->co == L)
     return luaL_error(L, "attempt to yield from outside a coroutine");
   return lua_yield(L, lua_gettop(L));
 }
 
 static int l_co_status(lua_State *L) {
   check_co(L);
-  lua_pushstring(L, status_of(L, mc__lua_of(L), 1));
+  lua_pushstring(L, status_of(L, 1));
   return 1;
 }
 
 static int l_co_isyieldable(lua_State *L) {
-  mc_lua *M = mc__lua_of(L);
+  mc_lua *M = mc__lua_peek(L);
   lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-  lua_pushboolean(L, lua_isyieldable(co) && !(M->current && M->current->co == co));
+  lua_pushboolean(L, lua_isyieldable(co) && !(M && M->current && M->current->co == co));
   return 1;
 }
 
 /* Stock close, for what is not parked. Upvalue 1: stock's. */
 static int l_co_close(lua_State *L) {
   check_co(L);
-  if (is_parked(L, mc__lua_of(L), 1))
+  if (mc__lua_is_parked(lua_tothread(L, 1)))
     return luaL_error(L, "cannot close a normal coroutine");
   int top = lua_gettop(L);
   lua_pushvalue(L, lua_upvalueindex(1));
@@ -607,12 +626,6 @@ void mc__lua_open_task(lua_State *L, mc_lua *M) {
   lua_pushcfunction(L, l_handle_gc);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  M->parked_set = luaL_ref(L, LUA_REGISTRYINDEX);
   M->root.is_root = true;
   M->root.timeout_ms = -1;
   M->root.co = lua_newthread(L);

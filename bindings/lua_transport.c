@@ -11,18 +11,33 @@
 
 #include "lua_node.h"
 
+typedef struct batch {
+  const uint8_t *bytes;
+  size_t len;
+} batch;
+
+/* light userdata batch, send */
+static int send_protected(lua_State *L) {
+  const batch *b = lua_touserdata(L, 1);
+  lua_pushlstring(L, (const char *)b->bytes, b->len);
+  lua_call(L, 1, 0);
+  return 0;
+}
+
 /* M->transports: peer -> send function */
 static size_t send_by_lua(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t len) {
   lua_State *L = M->L;
   int top = lua_gettop(L);
   if (!lua_checkstack(L, 8)) return 0;
+  batch b = {bytes, len};
+  lua_pushcfunction(L, send_protected);
+  lua_pushlightuserdata(L, &b);
   lua_rawgeti(L, LUA_REGISTRYINDEX, M->transports);
   lua_rawgeti(L, -1, (lua_Integer)peer);
-  lua_pushlstring(L, (const char *)bytes, len);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-    lua_pushfstring(L, "a transport's send failed, its link is dropped: %s",
-                    luaL_tolstring(L, -1, NULL));
-    mc__lua_log(M, MC_LOG_ERROR, lua_tostring(L, -1));
+  lua_replace(L, -2);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    mc__lua_log_value(M, MC_LOG_ERROR, L,
+                      "a transport's send failed, its link is dropped");
     mc_node_peer_down(M->node, peer, MC_E_NODE_DOWN);
   }
   lua_settop(L, top);

@@ -1,13 +1,18 @@
 /*
 ** Lua values to and from the core's CBOR, straight between the Lua stack and the bytes.
 **
-** Writing never raises: memory that is wanting is noted in the buffer, everything else is a code
+** Writing never raises, whatever a user's encode does: memory that is wanting is noted in the buffer,
+** everything else is a code
 ** and a sentence that names the path, "cannot send a function at arguments[1].on.click". Tables are
 ** read raw. A table with a metatable is sent only when its type was registered (mc.type).
 ** Reading trusts nothing and raises only when Lua has no memory, with the stack as the caller's
 ** protected call will cut it.
+**
+** Bytes that become a Lua string are written to M->out behind what stands there: an encode of the
+** user's may come here again. They are taken back just before the string is made, which runs no code.
 */
 #include <lauxlib.h>
+#include <limits.h>
 #include <lua.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,6 +27,7 @@ typedef struct writer {
   lua_State *L;
   mc_buf *out;
   mc_error error;
+  bool user; /* an encode ran: a table may have changed under its traversal */
   char reason[160];
   char path[160];                 /* built from the inside out */
   const void *open[MC_MAX_DEPTH]; /* the tables around the value */
@@ -93,12 +99,27 @@ static bool write_key(writer *w, int key, int depth) {
   return write_value(w, key, depth);
 }
 
+/* table, key -> key, value or nothing; raises when the key is gone. */
+static int next_protected(lua_State *L) { return lua_next(L, 1) ? 2 : 0; }
+
+/* As lua_next; when the key is gone that is the end of the table. */
+static bool next_pair(writer *w, int index) {
+  lua_State *L = w->L;
+  if (!w->user) return lua_next(L, index);
+  int key = lua_gettop(L);
+  lua_pushcfunction(L, next_protected);
+  lua_pushvalue(L, index);
+  lua_rotate(L, key, 2); /* function, table, key */
+  if (lua_pcall(L, 2, LUA_MULTRET, 0) != LUA_OK) lua_settop(L, key - 1);
+  return lua_gettop(L) > key;
+}
+
 static bool write_pairs(writer *w, int index, size_t count, int depth) {
   lua_State *L = w->L;
   size_t written = 0;
   mc_write_map(w->out, count);
   lua_pushnil(L);
-  while (lua_next(L, index)) {
+  while (next_pair(w, index)) {
     int value = lua_gettop(L);
     bool ok = write_key(w, value - 1, depth + 1) && write_value(w, value, depth + 1);
     if (!ok) failed_at(w, value - 1);
@@ -152,16 +173,21 @@ static bool write_registered(writer *w, int index, int depth) {
   size_t len;
   const char *name = lua_tolstring(L, -2, &len);
   lua_pushvalue(L, index);
-  w->M->encoding = true;
+  bool encoding = w->M->encoding;
+  w->M->encoding = w->user = true;
   int status = lua_pcall(L, 1, 1, 0);
-  w->M->encoding = false;
+  w->M->encoding = encoding;
   bool ok = status == LUA_OK;
   if (ok) {
     mc_write_registered(w->out);
     mc_write_string(w->out, name, len);
     ok = write_value(w, lua_gettop(L), depth + 1);
+  } else if (status == LUA_ERRMEM) {
+    refuse(w, MC_E_OUT_OF_MEMORY, "no memory to encode it%s", "");
   } else {
-    refuse(w, MC_E_UNSENDABLE, "encode failed: %s", luaL_tolstring(L, -1, NULL));
+    mc__lua_push_text(L, L);
+    const char *text = lua_tostring(L, -1);
+    refuse(w, MC_E_UNSENDABLE, "encode failed: %s", text ? text : "?");
   }
   lua_settop(L, top - 1);
   return ok;
@@ -170,7 +196,8 @@ static bool write_registered(writer *w, int index, int depth) {
 static bool write_bytes_object(writer *w, int index) {
   size_t len;
   lua_rawgeti(w->L, index, 1);
-  const char *s = lua_tolstring(w->L, -1, &len);
+  const char *s =
+      lua_type(w->L, -1) == LUA_TSTRING ? lua_tolstring(w->L, -1, &len) : NULL;
   if (s) mc_write_bytes(w->out, s, len);
   lua_pop(w->L, 1);
   return s ? true : refuse(w, MC_E_UNSENDABLE, "cannot send broken mc.bytes%s", "");
@@ -251,6 +278,7 @@ static void writer_init(writer *w, mc_lua *M, lua_State *L, mc_buf *out) {
   w->L = L;
   w->out = out;
   w->error = MC_OK;
+  w->user = false;
   w->path[0] = '\0';
 }
 
@@ -280,6 +308,7 @@ typedef struct reader {
   mc_lua *M;
   lua_State *L;
   mc_reader *r;
+  uint64_t work; /* steps along colliding keys that may still be made: see count_collision */
   mc_error error;
   char reason[160];
 } reader;
@@ -303,9 +332,17 @@ static bool read_next(reader *d, int depth) {
   return mc_read(d->r, &item) ? read_value(d, &item, depth) : malformed(d);
 }
 
+/* Every slot of every container takes a byte or more: when a message promises more slots than it has
+** bytes, some container is not filled. So tables are made as large as they get, or not at all. */
+static bool presize(reader *d, size_t count) {
+  return mc_read_presize(d->r, count) == count ||
+         reject(d, MC_E_MALFORMED, "more items than bytes%s", "");
+}
+
 static bool read_array(reader *d, size_t count, int depth) {
   lua_State *L = d->L;
-  lua_createtable(L, (int)mc_read_presize(d->r, count), 0);
+  if (!presize(d, count)) return false;
+  lua_createtable(L, (int)count, 0);
   for (size_t i = 1; i <= count; i++) {
     if (!read_next(d, depth + 1)) return false;
     lua_rawseti(L, -2, (lua_Integer)i);
@@ -320,7 +357,8 @@ static bool read_key(reader *d, int depth) {
   case MC_FLOAT:
     if (isnan(item.as.number))
       return reject(d, MC_E_MALFORMED, "a key that is NaN%s", "");
-    if (item.as.number == floor(item.as.number) && fabs(item.as.number) < 0x1p63)
+    if (item.as.number == floor(item.as.number) && item.as.number >= -0x1p63 &&
+        item.as.number < 0x1p63) /* Lua makes an integer of it */
       return reject(d, MC_E_MALFORMED, "a float key that is integral%s", "");
     break;
   case MC_BOOL:
@@ -333,11 +371,49 @@ static bool read_key(reader *d, int depth) {
   return read_value(d, &item, depth);
 }
 
+/* ---- keys that collide ---- */
+
+/* Lua's hash of numbers has no seed: 65536 keys that are multiples of 65535 stand in one chain, and
+** reading 400 kB of them would take a quarter of a minute. So the steps along chains are counted: a
+** message has FREE_STEPS, and STEPS more for each of its bytes. Chains shorter than FEW never cost
+** much. Strings have a seed, and where references stand is not for the sender to say. */
+enum { FREE_STEPS = 1 << 16, STEPS = 64, FEW = 64 };
+
+/* The chain that a number's node is in (luaH_mainposition in Lua 5.4), of a table made for `count`. */
+static size_t chain_of(lua_State *L, int key, size_t buckets) {
+  int exponent;
+  if (lua_isinteger(L, key)) return (lua_Unsigned)lua_tointeger(L, key) % buckets;
+  double fraction = frexp(lua_tonumber(L, key), &exponent) * 0x1p31;
+  if (!(fabs(fraction) <= 0x1p31)) return 0;
+  unsigned hash = (unsigned)exponent + (unsigned)(int64_t)fraction;
+  return (hash <= INT_MAX ? hash : ~hash) % buckets;
+}
+
+/* The key on top is about to be looked up; the lengths of the chains stand at `place`. */
+static bool count_collision(reader *d, int place, size_t count) {
+  lua_State *L = d->L;
+  size_t size = 1;
+  if (count < FEW || lua_type(L, -1) != LUA_TNUMBER) return true;
+  while (size < count) size *= 2;
+  uint32_t *chains = lua_touserdata(L, place);
+  if (!chains) {
+    chains = memset(lua_newuserdatauv(L, size * sizeof *chains, 0), 0, size * sizeof *chains);
+    lua_replace(L, place);
+  }
+  uint32_t steps = chains[chain_of(L, -1, (size - 1) | 1)]++;
+  if (steps > d->work) return reject(d, MC_E_MALFORMED, "too many keys that collide%s", "");
+  d->work -= steps;
+  return true;
+}
+
 static bool read_map(reader *d, size_t count, int depth) {
   lua_State *L = d->L;
-  lua_createtable(L, 0, (int)mc_read_presize(d->r, count));
+  if (!presize(d, count)) return false;
+  lua_pushnil(L); /* for the chains */
+  int chains = lua_gettop(L);
+  lua_createtable(L, 0, (int)count);
   for (size_t i = 0; i < count; i++) {
-    if (!read_key(d, depth + 1)) return false;
+    if (!read_key(d, depth + 1) || !count_collision(d, chains, count)) return false;
     lua_pushvalue(L, -1);
     if (lua_rawget(L, -3) != LUA_TNIL)
       return reject(d, MC_E_MALFORMED, "a key that comes twice%s", "");
@@ -347,6 +423,7 @@ static bool read_map(reader *d, size_t count, int depth) {
       return reject(d, MC_E_MALFORMED, "a map with a nil value%s", "");
     lua_rawset(L, -3);
   }
+  lua_remove(L, chains);
   return true;
 }
 
@@ -354,7 +431,7 @@ static bool read_registered(reader *d, int depth) {
   mc_item name;
   lua_State *L = d->L;
   if (!mc_read(d->r, &name)) return malformed(d);
-  if (name.kind != MC_TEXT || name.as.string.len > MC_MAX_NAME)
+  if (name.kind != MC_TEXT || !name.as.string.len || name.as.string.len > MC_MAX_NAME)
     return reject(d, MC_E_MALFORMED, "a registered type without a name%s", "");
   lua_rawgeti(L, LUA_REGISTRYINDEX, d->M->codecs);
   lua_pushlstring(L, name.as.string.data, name.as.string.len);
@@ -367,7 +444,10 @@ static bool read_registered(reader *d, int depth) {
   lua_replace(L, -3);
   lua_pop(L, 1);
   if (!read_next(d, depth + 1)) return false;
-  if (lua_pcall(L, 1, 1, 0) != LUA_OK)
+  int status = lua_pcall(L, 1, 1, 0);
+  if (status == LUA_ERRMEM)
+    return reject(d, MC_E_OUT_OF_MEMORY, "no memory to decode it%s", "");
+  if (status != LUA_OK)
     return reject(d, MC_E_MALFORMED, "decode failed: %s", luaL_tolstring(L, -1, NULL));
   return true;
 }
@@ -405,6 +485,10 @@ static bool read_value(reader *d, const mc_item *item, int depth) {
   }
 }
 
+static uint64_t work_of(const mc_reader *r) {
+  return FREE_STEPS + (uint64_t)STEPS * (size_t)(r->end - r->at);
+}
+
 static mc_error read_failed(reader *d, int top, mc_lua_why *why) {
   lua_settop(d->L, top);
   snprintf(why->text, sizeof why->text, "%s", d->reason);
@@ -412,7 +496,7 @@ static mc_error read_failed(reader *d, int top, mc_lua_why *why) {
 }
 
 mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why) {
-  reader d = {.M = M, .L = L, .r = r};
+  reader d = {.M = M, .L = L, .r = r, .work = work_of(r)};
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
   return read_next(&d, 0) ? MC_OK : read_failed(&d, top, why);
@@ -435,37 +519,72 @@ static bool read_values(reader *d, int *count) {
 
 mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
                           mc_lua_why *why) {
-  reader d = {.M = M, .L = L, .r = r};
+  reader d = {.M = M, .L = L, .r = r, .work = work_of(r)};
   int top = lua_gettop(L);
   return read_values(&d, count) ? MC_OK : read_failed(&d, top, why);
 }
 
 /* ---- copying inside a node ------------------------------------------------------------------- */
 
-static mc_error copy_one(mc_lua *M, lua_State *from, int index, int i, lua_State *to,
-                         const char *place, mc_lua_why *why) {
-  mc_buf bytes;
-  mc_reader r;
-  mc_host host = {.alloc = lua_getallocf(M->L, &host.ud)};
-  mc_buf_init(&bytes, &host);
-  mc_error code = mc__lua_write(M, from, index, &bytes, place, i, why);
-  if (code == MC_OK && bytes.failed) code = MC_E_OUT_OF_MEMORY;
-  if (code == MC_OK) {
-    /* in Lua's hands, so that nothing leaks when reading raises */
-    lua_pushlstring(to, (const char *)bytes.data, bytes.len);
-    mc_buf_fini(&bytes);
-    mc_reader_init(&r, lua_tostring(to, -1), lua_rawlen(to, -1));
-    code = mc__lua_read(M, to, &r, why);
-    lua_remove(to, code ? -1 : -2);
-    return code;
+/* Writes the value to M->out; on success the bytes stand there from *start on, for now. */
+static mc_error write_out(mc_lua *M, lua_State *L, int index, size_t *start,
+                          const char *place, int i, mc_lua_why *why) {
+  mc_buf *out = &M->out;
+  *start = out->len;
+  mc_error code = mc__lua_write(M, L, index, out, place, i, why);
+  if (code == MC_OK && out->failed) {
+    code = MC_E_OUT_OF_MEMORY;
+    snprintf(why->text, sizeof why->text, "no memory for the value");
   }
-  mc_buf_fini(&bytes);
+  if (code) out->len = *start;
+  out->failed = false;
   return code;
 }
 
-mc_error mc__lua_copy(mc_lua *M, lua_State *from, int index, int count, lua_State *to,
-                      const char *place, mc_lua_why *why) {
+/* Pushes the bytes from `start` on as a string. */
+static void take_out(mc_lua *M, lua_State *L, size_t start) {
+  enum { KEEP = 65536 };
+  mc_buf *out = &M->out;
+  size_t len = out->len - start;
+  out->len = start;
+  lua_pushlstring(L, (const char *)out->data + start, len);
+  if (out->len == 0 && out->cap > KEEP) mc_buf_fini(out);
+}
+
+typedef struct copying {
+  mc_lua *M;
+  size_t start;
+  mc_lua_why *why;
+  mc_error code;
+} copying;
+
+/* -> the value whose bytes stand in M->out */
+static int read_protected(lua_State *L) {
+  copying *c = lua_touserdata(L, 1);
+  mc_reader r;
+  take_out(c->M, L,
+           c->start); /* in Lua's hands, so that nothing leaks when reading raises */
+  mc_reader_init(&r, lua_tostring(L, -1), lua_rawlen(L, -1));
+  c->code = mc__lua_read(c->M, L, &r, c->why);
+  return c->code == MC_OK;
+}
+
+static mc_error copy_one(mc_lua *M, lua_State *L, lua_State *from, int index, int i,
+                         lua_State *to, const char *place, mc_lua_why *why) {
+  copying c = {.M = M, .why = why};
+  mc_error code = write_out(M, from, index, &c.start, place, i, why);
+  if (code) return code;
+  bool read = mc__lua_try_push(L, read_protected, &c);
+  M->out.len = c.start;
+  if (!read || c.code) return lua_pop(L, 1), read ? c.code : MC_E_OUT_OF_MEMORY;
+  lua_xmove(L, to, 1);
+  return MC_OK;
+}
+
+mc_error mc__lua_copy(mc_lua *M, lua_State *L, lua_State *from, int index, int count,
+                      lua_State *to, const char *place, mc_lua_why *why) {
   int top = lua_gettop(to);
+  snprintf(why->text, sizeof why->text, "no memory for the values");
   if (!lua_checkstack(to, count + 8) || !lua_checkstack(from, 16))
     return MC_E_OUT_OF_MEMORY;
   for (int i = 0; i < count; i++) {
@@ -477,7 +596,7 @@ mc_error mc__lua_copy(mc_lua *M, lua_State *from, int index, int count, lua_Stat
       lua_xmove(from, to, 1);
       continue;
     }
-    mc_error code = copy_one(M, from, index + i, i + 1, to, place, why);
+    mc_error code = copy_one(M, L, from, index + i, i + 1, to, place, why);
     if (code) return lua_settop(to, top), code;
   }
   return MC_OK;
@@ -488,20 +607,12 @@ mc_error mc__lua_copy(mc_lua *M, lua_State *from, int index, int count, lua_Stat
 /* core.encode(v) -> string, core.decode(s) -> v: one value as on the wire. Raises mc.Error. */
 static int l_encode(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
-  mc_buf out;
   mc_lua_why why;
-  mc_host host = {.alloc = lua_getallocf(L, &host.ud)};
+  size_t start;
   luaL_checkany(L, 1);
-  mc_buf_init(&out, &host);
-  mc_error code = mc__lua_write(M, L, 1, &out, "value", 0, &why);
-  if (code == MC_OK && out.failed) code = MC_E_OUT_OF_MEMORY;
-  if (code) {
-    mc_buf_fini(&out);
-    return mc__lua_raise(L, code, "%s",
-                         code == MC_E_OUT_OF_MEMORY ? "no memory" : why.text);
-  }
-  lua_pushlstring(L, (const char *)out.data, out.len);
-  mc_buf_fini(&out);
+  mc_error code = write_out(M, L, 1, &start, "value", 0, &why);
+  if (code) return mc__lua_raise(L, code, "%s", why.text);
+  take_out(M, L, start);
   return 1;
 }
 

@@ -264,7 +264,7 @@ local function find_class(name, hash, module, from_file, from)
   end
   local info = class and node.infos[class]
   if info and info.from_file and from_file then
-    core.error("version_mismatch", ("%s here (%s) differs from the one of node %s: they run different versions of a file")
+    core.error("version_mismatch", ("%s here (%s) differs from the one of node %s: both run versions of a file")
       :format(name, info.site, from))
   end
   return (fetch(name, hash, from))
@@ -301,9 +301,22 @@ function Node:spawn(name, hash, module, from_file, from, ...)
   return ref, core.load() - 1
 end
 
---- Spawns by the name of a type that the program defined here, for the host.
+-- A node that was started later has not run the program: it asks those that have.
+local function class_named(name)
+  for _, other in ipairs { table.unpack(node.order) } do
+    local class, sibling = core.class(name), node.siblings[other]
+    if node.infos[class] then return class end
+    if sibling and other ~= self_name then
+      local ok, came = pcall(core.call, sibling.ref, "definition", name)
+      if ok then install(name, came.hash, came, sibling) end
+    end
+  end
+  return core.class(name)
+end
+
+--- Spawns by the name of a type that the program defined, for the host.
 function Node:spawn_type(name, where, ...)
-  local class = core.class(name)
+  local class = class_named(name)
   if not node.infos[class] then
     core.error("bad_arguments", ("node %s knows no actor type %s: the program must define it"):format(self_name, name))
   end

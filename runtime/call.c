@@ -11,8 +11,8 @@
 /* The deadline that travels: what somebody chose, in this call or in one that waits for it. */
 static double chosen_deadline(mc_node *n, const mc_request *q) {
   double inherited = q->from && q->kind == MC_CALL ? q->from->deadline_ms : INFINITY;
-  if (!(q->timeout_ms >= 0 && q->timeout_ms < MC_MAX_ID))
-    return inherited; /* none, for ever */
+  bool chosen = q->timeout_ms >= 0 && q->timeout_ms < MC_MAX_ID; /* beyond it: for ever */
+  if (!chosen) return inherited;
   double own = mc_node_now(n) + q->timeout_ms;
   return own < inherited ? own : inherited;
 }
@@ -92,8 +92,7 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
   }
   m.args_len = n->scratch.len - s->frame;
   mc_buf before = n->lent;
-  n->lent =
-      n->scratch; /* whoever reads the arguments may send, which needs scratch again */
+  n->lent = n->scratch; /* who reads the arguments may send, which needs scratch again */
   mc_buf_init(&n->scratch, &n->host);
   m.args = n->lent.data + s->frame;
   mc__dispatch_message(n, a, &m);
@@ -245,8 +244,8 @@ mc_buf *mc_reply_begin(mc_node *n, const mc_turn *t, bool raised, size_t *frame)
 mc_error mc_reply_commit(mc_node *n, const mc_turn *t, size_t frame) {
   mc_buf *out = &n->peers[t->origin]->out;
   bool no_memory = out->failed;
-  if (mc_peer_is_down(n, t->origin))
-    return mc__frame_cut(out, frame), MC_OK; /* nobody waits */
+  if (mc_peer_is_down(n, t->origin)) /* nobody waits */
+    return outbox_cut(n, t->origin, frame), MC_OK;
   if (!mc__frame_close(out, frame))
     return no_memory ? MC_E_OUT_OF_MEMORY : MC_E_UNSENDABLE;
   n->stats.sent++;

@@ -55,15 +55,20 @@ static void waits_move(mc_waits *to, mc_waits *from) {
   }
 }
 
-/* Who waits again, from inside its settling, waits for the next time. */
-void mc__waits_wake(mc_node *n, mc_waits *queue, mc_error code) {
-  mc_outcome o = {.failed = code != MC_OK, .code = code};
-  mc_waits woken = {0};
-  waits_move(&woken, queue);
-  for (mc_wait *w; (w = woken.first);) {
+void mc__waits_settle(mc_node *n) {
+  for (mc_wait *w; (w = n->woken.first);) {
+    mc_outcome o = {.failed = w->woken != MC_OK, .code = w->woken};
     mc__waits_remove(w);
     n->language.settle(n->language.ud, w, &o);
   }
+}
+
+/* They stand in a queue of the node meanwhile, so that each may be forgotten and no jump loses one.
+** Who waits again, from inside its settling, waits for the next time. */
+void mc__waits_wake(mc_node *n, mc_waits *queue, mc_error code) {
+  for (mc_wait *w = queue->first; w; w = w->next) w->woken = code;
+  waits_move(&n->woken, queue);
+  mc__waits_settle(n);
 }
 
 /* ---- the side that casts --------------------------------------------------------------------- */
@@ -81,13 +86,13 @@ bool mc__credit_take(mc_node *n, uint32_t peer, uint64_t instance, mc_wait *w,
 static void window_lower(mc_node *n, mc_window **at, uint32_t count) {
   mc_window *w = *at;
   w->used -= count < w->used ? count : w->used;
-  mc_waits waiting = {0};
-  waits_move(&waiting, &w->waiting);
+  for (mc_wait *i = w->waiting.first; i; i = i->next) i->woken = MC_OK;
+  waits_move(&n->woken, &w->waiting);
   if (w->used == 0) {
     *at = w->next;
     mc__alloc(n, w, sizeof *w, 0);
   }
-  mc__waits_wake(n, &waiting, MC_OK);
+  mc__waits_settle(n);
 }
 
 void mc__credit_arrived(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count) {
@@ -165,5 +170,6 @@ void mc__credit_peer_down(mc_node *n, uint32_t peer, mc_error code) {
 void mc__credit_fini(mc_node *n) {
   mc_waits waiting = {0};
   windows_drop(n, 0, true, &waiting);
+  waits_move(&waiting, &n->woken);
   while (waiting.first) mc__waits_remove(waiting.first);
 }

@@ -99,16 +99,31 @@ static void start(mc_node *n, mc_actor *a, const mc_incoming *m) {
 void mc__actor_next(mc_node *n, mc_actor *a) {
   if (a->draining) return;
   a->draining = true;
+  a->around = n->draining;
+  n->draining = a;
   while (a->first && is_free(a, a->first->kind)) {
     mc_incoming m;
-    mc_message *msg = mc__mailbox_pop(a);
+    a->current = mc__mailbox_pop(a);
     if (a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
-    mc__message_parts(msg, &m);
+    mc__message_parts(a->current, &m);
     start(n, a, &m);
-    mc__message_free(n, msg);
+    mc__message_free(n, a->current);
+    a->current = NULL;
   }
   a->draining = false;
+  n->draining = a->around;
   if (a->ended && !a->turns) mc_actor_end(n, a);
+}
+
+void mc__dispatch_recover(mc_node *n) {
+  mc__waits_settle(n);
+  for (mc_actor *a; (a = n->draining);) {
+    n->draining = a->around;
+    a->draining = false;
+    if (a->current) mc__message_free(n, a->current);
+    a->current = NULL;
+    mc__actor_next(n, a);
+  }
 }
 
 void mc_actor_ready(mc_node *n, mc_actor *a) {

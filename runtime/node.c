@@ -42,6 +42,7 @@ mc_node *mc_node_new(const mc_config *config) {
   n->call_timeout_ms = config->call_timeout_ms;
   mc_buf_init(&n->scratch, &n->host);
   mc_buf_init(&n->lent, &n->host);
+  mc_node_random(n, &n->name_seed, sizeof n->name_seed);
   if (mc_peer_named(n, config->name, config->name_len, config->incarnation) != MC_SELF) {
     mc_node_free(n);
     return NULL;
@@ -265,6 +266,7 @@ static mc_task *next_ready(mc_node *n) {
 double mc_node_step(mc_node *n, double budget_ms) {
   mc_task *t;
   double start = mc_node_now(n);
+  mc__dispatch_recover(n);
   mc__timers_run(n, start);
   for (unsigned i = 1; (t = next_ready(n)); i++) {
     n->language.resume(n->language.ud, t);

@@ -142,6 +142,8 @@ void mc__credit_fini(mc_node *n);
 void mc__waits_append(mc_waits *queue, mc_wait *w);
 /* Takes a wait out of the queue it stands in, if any. */
 void mc__waits_remove(mc_wait *w);
+/* Settles all that are woken already. */
+void mc__waits_settle(mc_node *n);
 /* Settles and empties a queue of waits. */
 void mc__waits_wake(mc_node *n, mc_waits *queue, mc_error code);
 
@@ -174,6 +176,8 @@ void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m);
 /* One envelope from a peer. False: the link is malformed. */
 bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len);
 void mc__actor_next(mc_node *n, mc_actor *a);
+/* Goes on where the language jumped out of a callback. */
+void mc__dispatch_recover(mc_node *n);
 mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m);
 void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
                       const char *message);
@@ -185,6 +189,7 @@ struct mc_node {
   double call_timeout_ms;
   double now_ms; /* as of the last deliver or step */
 
+  uint64_t name_seed; /* of the hash that places types and peers */
   mc_peer **peers; /* MC_SELF first; each stays where it is, for others hold its outbox */
   uint32_t peer_count, peer_cap, first_dirty;
   uint32_t *peer_hash, peer_hash_cap;
@@ -198,6 +203,8 @@ struct mc_node {
   mc_pending pending;
   mc_timers timers;
   mc_window *windows[MC_WINDOW_BUCKETS];
+  mc_waits woken; /* are being settled */
+  mc_actor *draining;
   mc_turn *free_turns;
   mc_buf scratch; /* arguments on their way to a mailbox of this node */
   mc_buf lent;    /* the same, while the language reads them */

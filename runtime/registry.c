@@ -16,10 +16,21 @@ static uint32_t fnv(const char *s, size_t len) {
   return h;
 }
 
+/* Where a name stands in a table of a power of two. Whoever sends names could find many that share an
+** FNV; without the seed they cannot be found. */
+static size_t place(const mc_node *n, const char *s, size_t len, uint64_t more) {
+  uint64_t h = n->name_seed ^ more * 0xbf58476d1ce4e5b9u;
+  for (size_t i = 0; i < len; i++) {
+    h = (h ^ (uint8_t)s[i]) * 0x9e3779b97f4a7c15u;
+    h ^= h >> 32;
+  }
+  return (size_t)h;
+}
+
 /* ---- types ----------------------------------------------------------------------------------- */
 
-static mc_type **type_place(mc_node *n, const char *name, size_t len, uint32_t hash) {
-  size_t i = hash & (n->type_cap - 1);
+static mc_type **type_place(mc_node *n, const char *name, size_t len) {
+  size_t i = place(n, name, len, 0) & (n->type_cap - 1);
   while (n->types[i] &&
          (n->types[i]->len != len || memcmp(n->types[i]->name, name, len) != 0))
     i = (i + 1) & (n->type_cap - 1);
@@ -34,7 +45,7 @@ static bool types_grow(mc_node *n) {
   n->types = types;
   n->type_cap = cap;
   for (size_t i = 0; i < old_cap; i++)
-    if (old[i]) *type_place(n, old[i]->name, old[i]->len, old[i]->hash) = old[i];
+    if (old[i]) *type_place(n, old[i]->name, old[i]->len) = old[i];
   if (old) mc__alloc(n, old, old_cap * sizeof *old, 0);
   return true;
 }
@@ -42,8 +53,7 @@ static bool types_grow(mc_node *n) {
 mc_type *mc_type_named(mc_node *n, const char *name, size_t len) {
   if (len == 0 || len > MC_MAX_NAME) return NULL;
   if (n->type_count * 2 >= n->type_cap && !types_grow(n)) return NULL;
-  uint32_t hash = fnv(name, len);
-  mc_type **at = type_place(n, name, len, hash);
+  mc_type **at = type_place(n, name, len);
   if (*at) return *at;
   if (n->type_count == MAX_TYPES || !mc_utf8_valid(name, len)) return NULL;
   mc_type *t = mc__alloc(n, NULL, 0, sizeof *t + len + 1);
@@ -51,7 +61,7 @@ mc_type *mc_type_named(mc_node *n, const char *name, size_t len) {
   char *copy = (char *)(t + 1);
   memcpy(copy, name, len);
   copy[len] = '\0';
-  *t = (mc_type){.name = copy, .len = len, .hash = hash};
+  *t = (mc_type){.name = copy, .len = len, .hash = fnv(name, len)};
   n->type_count++;
   return *at = t;
 }
@@ -60,8 +70,7 @@ mc_type *mc_type_named(mc_node *n, const char *name, size_t len) {
 
 static uint32_t *peer_place(mc_node *n, const char *name, size_t len,
                             uint64_t incarnation) {
-  uint32_t i =
-      (fnv(name, len) ^ (uint32_t)(incarnation * 0x9e3779b1u)) & (n->peer_hash_cap - 1);
+  uint32_t i = (uint32_t)place(n, name, len, incarnation) & (n->peer_hash_cap - 1);
   for (; n->peer_hash[i]; i = (i + 1) & (n->peer_hash_cap - 1)) {
     const mc_peer *p = n->peers[n->peer_hash[i] - 1];
     if (p->incarnation == incarnation && p->name_len == len &&
@@ -240,6 +249,7 @@ void mc_node_close(mc_node *n) {
     mc_message *m;
     if (!a) continue;
     slot_release(n, a); /* nobody finds it any more */
+    if (a->current) mc__message_free(n, a->current);
     while ((m = mc__mailbox_pop(a))) mc__message_free(n, m);
     while (a->senders.first) mc__waits_remove(a->senders.first);
     for (mc_turn *t = a->turns, *next; t; t = next) {

@@ -65,8 +65,7 @@ void mc_timer_clear(mc_node *n, mc_timer *t) {
 
 double mc__timers_run(mc_node *n, double now_ms) {
   mc_timers *h = &n->timers;
-  uint64_t until =
-      h->order; /* what a timer sets while it fires waits for the next turn */
+  uint64_t until = h->order; /* what is set while one fires waits for the next turn */
   while (h->count && h->heap[1]->at_ms <= now_ms && h->heap[1]->order < until) {
     mc_timer *t = h->heap[1];
     mc_timer_clear(n, t);

@@ -34,6 +34,7 @@ each() { # each COMMAND... -- FILE...: runs the command for every file, tells wh
 
 native=$(files 'runtime/*.c' 'bindings/lua_*.c' 'bindings/native_*.c')
 wasm=$(files 'bindings/wasm_*.c')
+core=$(files 'runtime/*.c' | grep -v /platform_)
 c=$(files 'runtime/*.[ch]' 'bindings/*.[ch]' 'spec/*.[ch]')
 
 check luacheck luacheck --quiet --codes $(files 'lua/*.lua' 'web/*.lua' 'spec/*.lua')
@@ -42,6 +43,11 @@ check eslint node_modules/.bin/eslint --max-warnings 0 .
 check "$CC" each $CC -O2 $CFLAGS -Werror -I"$LUA_INCLUDE" -S -o /dev/null -- $native
 check "$EMCC" each $EMCC -O1 -std=gnu11 -Wall -Wextra -Wpedantic -Werror -I"$WASM_LUA" -Iruntime/include \
   -Iruntime -Ibindings/include -Ibindings -fsyntax-only -- $wasm
+# The core in one translation unit: no two of its statics share a name. And no number changes silently.
+one_file() {
+  cat $core | $CC -O2 $CFLAGS -Wshadow -Wconversion -Werror -S -o /dev/null -xc -
+}
+check "$CC, runtime/ as one file" one_file
 check clang-format clang-format --dry-run -Werror $c
 check "sh -n" each sh -n -- $(files 'scripts/*.sh' '.ci/run')
 

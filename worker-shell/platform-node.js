@@ -64,7 +64,7 @@ class Thread {
 /** @type {import("./platform.js").Platform} */
 export const nodePlatform = {
   name: "node",
-  sharedMemory: true,
+  sharedMemory: typeof SharedArrayBuffer === "function",
   processors: availableParallelism,
   makeFiles,
   startThread: (name, events, url) => new Thread(name, url ?? new URL("./worker-node.js", import.meta.url), events),

@@ -147,7 +147,7 @@ class Repl {
    * to the next line, and leave it where it is when it stands in front.
    */
   #freshLine() {
-    if (this.#terminal) process.stdout.write(`${" ".repeat(process.stdout.columns)}\r`);
+    if (this.#terminal) process.stdout.write(`${" ".repeat(process.stdout.columns || 80)}\r`);
   }
 
   #show({ status, text }) {

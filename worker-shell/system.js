@@ -157,8 +157,8 @@ export class System {
    * @param {{ on?: string, timeout?: number }} [options] on: the name of a node
    * @returns {Promise<import("./ref.js").RemoteRef>}
    */
-  spawn(type, args = [], { on, ...options } = {}) {
-    const node = this.nodeActor(on ?? this.#pool.list()[0]?.name ?? "w1");
+  async spawn(type, args = [], { on, ...options } = {}) {
+    const node = this.nodeActor(on ?? this.nodes()[0] ?? "w1");
     return node.call("spawn_type", [type, on ?? null, ...args], options);
   }
 

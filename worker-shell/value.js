@@ -339,9 +339,8 @@ class Decoder {
   #registered() {
     if (this.#reader.array() !== 2) throw malformed("a registered value that has not two fields");
     const type = this.#reader.name();
-    const value = this.value();
     if (type !== ERROR_TYPE) throw new ActorError("type_not_allowed", `nothing is registered as ${type}`);
-    return toError(value);
+    return toError(this.value());
   }
 }
 
@@ -369,8 +368,15 @@ function toMap(entries) {
   return new Map(entries);
 }
 
+/** A field of what Lua has as a table with string keys, which may all come as bytes. */
+function stringField(value, name) {
+  const entries = value instanceof Map ? [...value] : Object.entries(value ?? {});
+  const field = entries.find(([key]) => keyIdentity(key) === `s${name}`)?.[1];
+  return field instanceof Uint8Array ? new TextDecoder().decode(field) : field;
+}
+
 function toError(value) {
-  const { code, message, node } = value instanceof Map || !value ? {} : value;
+  const [code, message, node] = ["code", "message", "node"].map((name) => stringField(value, name));
   if (!errorCodes.includes(code) || typeof message !== "string") throw malformed("an mc.Error without its fields");
   return new ActorError(code, message, { transport: false, node: typeof node === "string" ? node : undefined });
 }

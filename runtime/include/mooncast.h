@@ -8,7 +8,9 @@
 ** its actors, mailboxes, outboxes and turns; the language on top owns its tasks and waits, and tells
 ** the node with mc_wait_forget before it frees one that is pending.
 **
-** Failure: an operation that fails leaves the node as it was. Nothing here aborts or jumps.
+** Failure: an operation that fails leaves the node as it was. Nothing here aborts or jumps. A language
+** may jump out of its callbacks when it has no memory, over the core's frames, if it first caught that
+** around mc_node_deliver or mc_node_step: it ends the turn itself, the next step puts right the rest.
 */
 #ifndef MOONCAST_H
 #define MOONCAST_H
@@ -235,6 +237,7 @@ typedef struct mc_wait {
   uint32_t peer;
   struct mc_wait *next, *before; /* in the queue of those who wait to cast */
   struct mc_waits *queue;
+  mc_error woken; /* with this code, once it stands among the woken ones */
 } mc_wait;
 
 /* First in, first out. */
@@ -301,6 +304,8 @@ struct mc_actor {
   uint32_t waiting;           /* messages in the mailbox */
   bool starting, stopping;    /* init is not done; a stop is being handled */
   bool draining;              /* its mailbox is being started right now */
+  struct mc_message *current; /* that one of it */
+  mc_actor *around;           /* whose mailbox was being started before */
   bool ended;                 /* its stop was handled, or a handler's error ends it */
   mc_waits senders;           /* local casts that wait for room */
   struct mc_handled *handled; /* casts per peer that no credit was given back for */

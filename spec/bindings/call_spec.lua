@@ -2,6 +2,8 @@
 local mc = require "mooncast"
 local world = require "spec.support.world"
 
+require "spec.support.clean"(setup, teardown)
+
 local Greeter = mc.actor "call_spec.Greeter"
 
 function Greeter:init(greeting) self.greeting = greeting or "Hello" end

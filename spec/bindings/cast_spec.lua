@@ -2,6 +2,8 @@
 local mc = require "mooncast"
 local world = require "spec.support.world"
 
+require "spec.support.clean"(setup, teardown)
+
 local COUNT <const> = 10000
 
 local Log = mc.actor "cast_spec.Log"

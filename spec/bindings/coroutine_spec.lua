@@ -2,6 +2,8 @@
 local mc = require "mooncast"
 local world = require "spec.support.world"
 
+require "spec.support.clean"(setup, teardown)
+
 local Echo = mc.actor("coroutine_spec.Echo", { reentrant = true })
 
 function Echo:echo(...) return ... end
@@ -132,7 +134,9 @@ for _, place in ipairs(world.places()) do
         __lt = function() return echo:later(true) end,
         __concat = function(_, text) return echo:later("[" .. text .. "]") end,
         __len = function() return echo:later(7) end,
-        __pairs = function() return function(_, last) return echo:later((last or 0) < 3 and (last or 0) + 1 or nil) end end,
+        __pairs = function()
+          return function(_, last) return echo:later((last or 0) < 3 and (last or 0) + 1 or nil) end
+        end,
       })
       assert.equal("field", object.field)
       assert.equal(6, object + 5)

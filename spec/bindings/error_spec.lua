@@ -2,6 +2,8 @@
 local mc = require "mooncast"
 local world = require "spec.support.world"
 
+require "spec.support.clean"(setup, teardown)
+
 local Raiser = mc.actor "error_spec.Raiser"
 
 function Raiser:init(value) if value ~= nil then error(value, 0) end end
@@ -56,7 +58,8 @@ for _, place in ipairs(world.places()) do
         assert.equal(value, raised)
         assert.equal(math.type(value), math.type(raised))
       end
-      assert.same({ code = 42, list = { 1, { "two" } } }, world.raised(raiser.raise, raiser, { code = 42, list = { 1, { "two" } } }))
+      local object = { code = 42, list = { 1, { "two" } } }
+      assert.same(object, world.raised(raiser.raise, raiser, object))
       assert.same({}, world.raised(raiser.raise, raiser, {}))
     end)
 

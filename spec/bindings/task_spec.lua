@@ -2,6 +2,8 @@
 local mc = require "mooncast"
 local world = require "spec.support.world"
 
+require "spec.support.clean"(setup, teardown)
+
 local Worker = mc.actor("task_spec.Worker", { reentrant = true })
 
 function Worker:echo(...) return ... end

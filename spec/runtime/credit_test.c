@@ -1,5 +1,5 @@
 /* runtime/credit.c: how many casts may be under way, who waits, and who is woken. */
-#include <string.h>
+#include <setjmp.h>
 
 #include "check.h"
 #include "node.h"
@@ -232,6 +232,35 @@ static void given_later(void) {
   world_free(w);
 }
 
+/* A language that jumps out of one settling, as Lua does without memory: the others are woken. */
+static jmp_buf out;
+static void (*real_settle)(void *ud, mc_wait *wait, const mc_outcome *o);
+
+static void jump_once(void *ud, mc_wait *wait, const mc_outcome *o) {
+  world_node *s = ud;
+  (void)wait, (void)o;
+  s->n->language.settle = real_settle;
+  longjmp(out, 1);
+}
+
+static void jumps(void) {
+  world *w = world_new(2, 0);
+  world_ask ask[4] = {0};
+  mc_error code;
+  mc_actor *a = world_spawn(w, 1, w->node[1].type);
+  mc_address to = world_address(w, 0, 1, a);
+  cast_all(w, 0, to, "echo", 0, &ask[0]);
+  for (int i = 1; i < 4; i++) CHECK(!world_cast(w, 0, to, "echo", 0, &ask[i], &code));
+  real_settle = w->node[0].n->language.settle;
+  w->node[0].n->language.settle = jump_once;
+  if (setjmp(out) == 0) world_kill(w, 1);
+  mc_wait_forget(w->node[0].n, &ask[2].wait);
+  mc_node_step(w->node[0].n, 10);
+  for (int i = 0; i < 4; i++) CHECK_INT(ask[i].settled, i % 2);
+  CHECK_INT(ask[1].code, MC_E_NODE_DOWN);
+  world_free(w);
+}
+
 static const check_test tests[] = {
     {"credit: casts to one actor elsewhere wait beyond the window, in order [C16]",
      window},
@@ -244,6 +273,7 @@ static const check_test tests[] = {
     {"credit: who waits to cast to a node that dies fails once [E4]", node_dies},
     {"credit: more than was taken does no harm", too_much},
     {"credit: what could not be given is given later", given_later},
+    {"credit: a language that jumps out of `settle` loses one wait only", jumps},
 };
 
 int main(void) { return CHECK_RUN(tests); }

@@ -1,5 +1,6 @@
 /* runtime/dispatch.c: what starts, what waits, what is answered at once; stopping; deadlocks. */
 #include <math.h>
+#include <setjmp.h>
 #include <string.h>
 
 #include "check.h"
@@ -311,6 +312,60 @@ static void stop_without_waiting(void) {
   world_free(w);
 }
 
+/* ---- a language that jumps out, as Lua does without memory -------------------------------------- */
+
+static jmp_buf out;
+static mc_turn *jumped;
+static int until_jump;
+static void (*real_start)(void *ud, mc_turn *turn, mc_reader *arguments);
+
+static void start_or_jump(void *ud, mc_turn *turn, mc_reader *arguments) {
+  if (--until_jump == 0) {
+    jumped = turn;
+    longjmp(out, 1);
+  }
+  real_start(ud, turn, arguments);
+}
+
+/* Steps node 1; a turn that was jumped out of is ended, as the binding does. */
+static void step_protected(world *w) {
+  mc_node *n = w->node[1].n;
+  if (setjmp(out) == 0) {
+    mc_node_step(n, 10);
+  } else {
+    mc_reply_error(n, jumped, MC_E_OUT_OF_MEMORY, NULL);
+    mc_turn_end(n, jumped);
+  }
+}
+
+static void jumps(void) {
+  for (int at = 1; at <= 4; at++) {
+    world *w = world_new(2, 0);
+    world_ask ask[4] = {0}, stop = {0};
+    mc_actor *a = world_spawn(w, 1, w->node[1].type);
+    mc_address to = world_address(w, 0, 1, a);
+    for (int i = 0; i < 4; i++)
+      world_call(w, 0, to, i ? "echo" : "hold", i, NULL, &ask[i]);
+    if (at > 2) world_stop(w, 0, to, &stop);
+    world_run(w);
+    real_start = w->node[1].n->language.start;
+    w->node[1].n->language.start = start_or_jump;
+    until_jump = at;
+    world_release(w, 1, 0);
+    for (int i = 0; i < 5; i++) step_protected(w);
+    CHECK(until_jump <= 0);
+    world_run(w);
+    for (int i = 0; i < 4; i++) {
+      CHECK_INT(ask[i].settled, 1);
+      CHECK_INT(ask[i].code, i == at ? MC_E_OUT_OF_MEMORY : MC_OK);
+    }
+    CHECK_INT(stop.settled, at > 2);
+    CHECK_INT(world_stats(w, 1).mailbox, 0);
+    CHECK_INT(world_stats(w, 1).actors, at <= 2);
+    world_free(w);
+  }
+}
+
 /* ---- those who wait for each other ----------------------------------------------------------- */
 
 /* relay(depth) at the first of two actors, which relay to one another. */
@@ -431,6 +486,7 @@ static const check_test tests[] = {
     {"dispatch: a stop may be answered at once", stop_at_once},
     {"dispatch: a stop waits for all handlers of a reentrant actor", stop_waits_for_all},
     {"dispatch: a stop may be sent without waiting", stop_without_waiting},
+    {"dispatch: a language that jumps out of `start` locks no actor", jumps},
     {"dispatch: a call that meets its own chain raises deadlock", deadlock},
     {"dispatch: an actor that calls itself", calls_itself},
     {"dispatch: a call that can never start is a deadlock for reentrant actors, too",

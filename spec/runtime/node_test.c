@@ -196,20 +196,27 @@ static void dead_in_send(void) {
 typedef struct ticker {
   mc_task task;
   int runs;
+  bool once;
 } ticker;
 
 static void tick(void *ud, mc_task *task) {
   world_node *s = ud;
-  ((ticker *)(void *)task)->runs++;
+  ticker *t = (ticker *)(void *)task;
+  t->runs++;
   s->w->now_ms += 1;
+  if (t->once) return;
   mc_task_ready(s->n, task);
   mc_task_ready(s->n, task); /* it is queued once */
 }
 
 static void budget(void) {
   world *w = world_new(1, 0);
-  ticker a = {0}, b = {0};
+  ticker a = {0}, b = {0}, once = {.once = true};
   w->node[0].n->language.resume = tick;
+  mc_task_ready(w->node[0].n, &once.task);
+  mc_task_ready(w->node[0].n, &once.task);
+  CHECK(isinf(mc_node_step(w->node[0].n, 40)));
+  CHECK_INT(once.runs, 1);
   mc_task_ready(w->node[0].n, &a.task);
   mc_task_ready(w->node[0].n, &b.task);
   CHECK_INT(mc_node_step(w->node[0].n, 40), 0);
@@ -253,6 +260,8 @@ static void down_while_settling(void) {
       CHECK(ask[i].settled == 1 && ask[i].code == MC_E_NODE_DOWN);
     CHECK(cast.settled == 1 && cast.code == MC_E_NODE_DOWN);
     CHECK_INT(w->broken, 0);
+    CHECK_INT(world_stats(w, 0).late_replies, 0); /* the rest was not read */
+    CHECK_INT(w->node[0].n->peers[w->node[0].peer[1]]->in.cap, 0);
     world_run(w);
     world_free(w);
   }

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
 import { PORT_WINDOW, PortReader, PortWriter } from "../../worker-shell/port.js";
+import { until } from "./until.js";
 
-const settled = () => new Promise((resolve) => setTimeout(resolve, 20));
 
 function pair({ onRoom = () => {}, onBytes }) {
   const { port1, port2 } = new MessageChannel();
@@ -20,7 +20,7 @@ describe("a port link", () => {
     const memory = new Uint8Array(1 << 20).fill(1);
     assert.equal(writer.write(memory.subarray(5, 8)), 3);
     memory.fill(2);
-    await settled();
+    await until(() => got.length === 3);
     assert.deepEqual(got, [1, 1, 1]);
     assert.equal(memory.length, 1 << 20);
     reader.close();
@@ -35,12 +35,10 @@ describe("a port link", () => {
     assert.equal(writer.write(much), 0);
     assert.equal(room, 0);
     const reader = read();
-    await settled();
+    await until(() => room === 1);
     assert.equal(received, PORT_WINDOW);
-    assert.equal(room, 1);
     assert.equal(writer.write(new Uint8Array(1000)), 1000);
-    await settled();
-    assert.equal(received, PORT_WINDOW + 1000);
+    await until(() => received === PORT_WINDOW + 1000);
     reader.close();
   });
 });

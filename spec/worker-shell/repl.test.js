@@ -113,7 +113,7 @@ class Terminal {
   ended;
 
   constructor() {
-    const command = `${process.execPath} ${CLI} --workers 2`;
+    const command = `stty cols 80; exec ${process.execPath} ${CLI} --workers 2`;
     const env = { ...process.env, HOME: home, TERM: "xterm" };
     this.#child = spawn("script", ["-qec", command, "/dev/null"], { cwd: ROOT, env });
     this.#child.stdout.on("data", (bytes) => {
