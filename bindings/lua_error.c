@@ -306,8 +306,8 @@ static int l_decode_error(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_createtable(L, 0, 4);
   copy_fields(L, 1);
-  if (lua_getfield(L, -1, "message") != LUA_TSTRING || lua_getfield(L, -2, "code") != LUA_TSTRING ||
-      !code_named(lua_tostring(L, -1)))
+  if (lua_getfield(L, -1, "message") != LUA_TSTRING ||
+      lua_getfield(L, -2, "code") != LUA_TSTRING || !code_named(lua_tostring(L, -1)))
     return luaL_error(L, "an mc.Error without its fields");
   lua_pop(L, 2);
   lua_pushboolean(L, 0);

@@ -308,7 +308,8 @@ typedef struct reader {
   mc_lua *M;
   lua_State *L;
   mc_reader *r;
-  uint64_t work; /* steps along colliding keys that may still be made: see count_collision */
+  uint64_t
+      work; /* steps along colliding keys that may still be made: see count_collision */
   mc_error error;
   char reason[160];
 } reader;
@@ -397,11 +398,13 @@ static bool count_collision(reader *d, int place, size_t count) {
   while (size < count) size *= 2;
   uint32_t *chains = lua_touserdata(L, place);
   if (!chains) {
-    chains = memset(lua_newuserdatauv(L, size * sizeof *chains, 0), 0, size * sizeof *chains);
+    chains =
+        memset(lua_newuserdatauv(L, size * sizeof *chains, 0), 0, size * sizeof *chains);
     lua_replace(L, place);
   }
   uint32_t steps = chains[chain_of(L, -1, (size - 1) | 1)]++;
-  if (steps > d->work) return reject(d, MC_E_MALFORMED, "too many keys that collide%s", "");
+  if (steps > d->work)
+    return reject(d, MC_E_MALFORMED, "too many keys that collide%s", "");
   d->work -= steps;
   return true;
 }

@@ -7,6 +7,9 @@
 ** inbox at a time. To see whether anything can ever happen again w1 holds them all.
 ** Order: what a node pushed before it ended stands in an inbox before the news of its end.
 ** A node's record is kept until the system is freed, so that a late sender finds it closed.
+**
+** Without memory: what a node cannot send or take in now it tries again soon (`stuck`), in order; the
+** news of a node's end is made with the news of its start, so that it can always be told.
 */
 #include "native_system.h"
 
@@ -38,6 +41,8 @@ typedef struct native_node {
   mc__lua_memory memory;
   struct native_node **targets; /* by peer; only its own thread looks */
   uint32_t target_count;
+  bool stuck;   /* there was no memory to go on: again soon */
+  event *downs; /* news of its end, one for each node that heard of its start */
   uint64_t incarnation;
   uint8_t secret[MC_SECRET_SIZE];
   char name[MC_MAX_NAME + 1];
@@ -59,12 +64,17 @@ struct mc_system {
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
-static bool push(native_node *to, event_kind kind, native_node *about, const void *bytes,
-                 size_t len) {
+static event *event_new(event_kind kind, native_node *about, const void *bytes,
+                        size_t len) {
   event *e = malloc(sizeof *e + len);
-  if (!e) return false;
+  if (!e) return NULL;
   *e = (event){.kind = kind, .about = about, .len = len};
   if (len) memcpy(e->bytes, bytes, len);
+  return e;
+}
+
+/* Takes the event; false when the node has ended. */
+static bool push(native_node *to, event *e) {
   mc_lock_enter(to->inbox);
   bool open = to->state != ENDED;
   if (open) {
@@ -94,41 +104,54 @@ static void drop(event *list) {
   }
 }
 
-/* node.lua's function peer_up or peer_down, in the state of n */
-static void tell(native_node *n, const char *function, const native_node *about) {
-  lua_State *L = n->M->L;
-  int top = lua_gettop(L);
-  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, "mooncast.node");
-  lua_getfield(L, -1, function);
-  lua_pushstring(L, about->name);
-  lua_pushinteger(L, (lua_Integer)about->incarnation);
-  lua_pushlstring(L, (const char *)about->secret, MC_SECRET_SIZE);
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK)
-    mc__lua_log(n->M, MC_LOG_ERROR, luaL_tolstring(L, -1, NULL));
-  lua_settop(L, top);
+/* Puts events back before those that came meanwhile. */
+static void put_back(native_node *n, event *list) {
+  event **end = &list;
+  while (*end) end = &(*end)->next;
+  mc_lock_enter(n->inbox);
+  *end = n->first;
+  if (!n->first) n->last = end == &list ? &n->first : end;
+  n->first = list;
+  mc_lock_leave(n->inbox);
 }
 
-static void handle(native_node *n, const event *e) {
-  if (e->kind == EVENT_DATA) {
-    uint32_t peer = mc_peer_named(n->M->node, e->about->name, strlen(e->about->name),
-                                  e->about->incarnation);
-    if (peer != UINT32_MAX) mc__lua_deliver(n->M, peer, e->bytes, e->len);
-  } else {
-    tell(n, e->kind == EVENT_UP ? "peer_up" : "peer_down", e->about);
-  }
+/* light userdata event: node.lua's function peer_up or peer_down */
+static int tell_protected(lua_State *L) {
+  const event *e = lua_touserdata(L, 1);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, "mooncast.node");
+  lua_getfield(L, -1, e->kind == EVENT_UP ? "peer_up" : "peer_down");
+  lua_pushstring(L, e->about->name);
+  lua_pushinteger(L, (lua_Integer)e->about->incarnation);
+  lua_pushlstring(L, (const char *)e->about->secret, MC_SECRET_SIZE);
+  lua_call(L, 3, 0);
+  return 0;
+}
+
+/* False: there was no memory. */
+static bool handle(native_node *n, event *e) {
+  if (e->kind != EVENT_DATA) return mc__lua_try(n->M->L, tell_protected, e);
+  uint32_t peer = mc_peer_named(n->M->node, e->about->name, strlen(e->about->name),
+                                e->about->incarnation);
+  if (peer == UINT32_MAX) return false;
+  mc__lua_deliver(n->M, peer, e->bytes, e->len);
+  return true;
 }
 
 /* What arrived, then what is ready; returns when it next wants to run. */
 static double turn(native_node *n, double budget_ms) {
+  enum { AGAIN_MS = 5 };
   event *list = take(n);
-  while (list) {
+  n->stuck = false;
+  while (list && handle(n, list)) {
     event *next = list->next;
-    handle(n, list);
     free(list);
     list = next;
   }
-  return mc__lua_step(n->M, budget_ms);
+  if (list) put_back(n, list);
+  double wake = mc__lua_step(n->M, budget_ms);
+  n->stuck = n->stuck || list;
+  return n->stuck && wake > AGAIN_MS ? AGAIN_MS : wake;
 }
 
 /* ---- what the core asks of its host ---------------------------------------------------------- */
@@ -158,28 +181,44 @@ static native_node *find(mc_system *s, const char *name, uint64_t incarnation) {
 
 static void host_connect(void *ud, uint32_t peer, const char *name, size_t len,
                          uint64_t incarnation) {
-  native_node *n = ud;
-  (void)len;
-  if (peer >= n->target_count) {
-    uint32_t count = peer + 16;
-    native_node **targets = realloc(n->targets, count * sizeof *targets);
-    if (!targets) return; /* the sends to it fail as to a dead node */
-    memset(targets + n->target_count, 0, (count - n->target_count) * sizeof *targets);
-    n->targets = targets;
-    n->target_count = count;
+  (void)ud, (void)peer, (void)name, (void)len, (void)incarnation;
+}
+
+static bool targets_grow(native_node *n, uint32_t count) {
+  native_node **targets = realloc(n->targets, count * sizeof *targets);
+  if (!targets) return false;
+  memset(targets + n->target_count, 0, (count - n->target_count) * sizeof *targets);
+  n->targets = targets;
+  n->target_count = count;
+  return true;
+}
+
+/* The node that is this peer: looked up at the first send, kept because it may have ended later. */
+static native_node *target(native_node *n, uint32_t peer) {
+  if (!n->targets[peer]) {
+    const mc_node *node = n->M->node;
+    mc_lock_enter(n->system->lock);
+    n->targets[peer] =
+        find(n->system, mc_peer_name(node, peer, NULL), mc_peer_incarnation(node, peer));
+    mc_lock_leave(n->system->lock);
   }
-  mc_lock_enter(n->system->lock);
-  n->targets[peer] = find(n->system, name, incarnation);
-  mc_lock_leave(n->system->lock);
+  return n->targets[peer];
 }
 
 static size_t host_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len) {
   native_node *n = ud;
-  native_node *to = peer < n->target_count ? n->targets[peer] : NULL;
+  event *e = NULL;
+  if (peer < n->target_count || targets_grow(n, peer + 16))
+    e = event_new(EVENT_DATA, n, bytes, len);
+  if (!e) return n->stuck = true, 0;
+  native_node *to = target(n, peer);
   if (!to)
     mc_node_peer_down(n->M->node, peer, MC_E_UNKNOWN_NODE);
-  else if (!push(to, EVENT_DATA, n, bytes, len))
+  else if (push(to, e))
+    return len;
+  else
     mc_node_peer_down(n->M->node, peer, MC_E_NODE_DOWN);
+  if (!to) free(e);
   return len;
 }
 
@@ -270,54 +309,50 @@ static int open_library(lua_State *L) {
 static bool open_node(native_node *n, lua_State *L) {
   mc_host host = {n, host_alloc, host_now, host_random, host_connect, host_send};
   const mc_system_config *config = &n->system->config;
+  int top = lua_gettop(L);
   n->M = mc__lua_open(L, &host, n->name, strlen(n->name), n->incarnation,
                       config->call_timeout_ms);
   bool ok = n->M != NULL;
   if (ok) {
     n->M->log = log_line;
     n->M->host_ud = n;
-    lua_pushcfunction(L, open_library);
-    lua_pushlightuserdata(L, n);
-    ok = lua_pcall(L, 1, 0, 0) == LUA_OK;
+    ok = mc__lua_try_push(L, open_library, n);
   }
   if (!ok) {
+    mc__lua_push_text(L, L);
+    const char *text = lua_tostring(L, -1);
     snprintf(n->why, sizeof n->why, "cannot start node %s: %s", n->name,
-             luaL_tolstring(L, -1, NULL));
+             text && *text && strcmp(text, "nil") != 0 ? text : "no memory");
     if (n->M) mc__lua_close(n->M);
     n->M = NULL;
   }
+  lua_settop(L, top);
   return ok;
 }
 
-/* The paths of w1, where the program finds its modules. */
-static void copy_paths(const native_node *n, lua_State *to) {
+/* Stock libraries, and the paths of w1, where the program finds its modules. */
+static int open_stock(lua_State *L) {
   static const char *const fields[] = {"path", "cpath"};
+  const native_node *n = lua_touserdata(L, 1);
+  luaL_openlibs(L);
+  lua_getglobal(L, "package");
   for (int i = 0; i < 2; i++) {
-    lua_getglobal(to, "package");
-    lua_pushstring(to, n->system->paths[i]);
-    lua_setfield(to, -2, fields[i]);
-    lua_pop(to, 1);
+    if (!n->system->paths[i]) continue;
+    lua_pushstring(L, n->system->paths[i]);
+    lua_setfield(L, -2, fields[i]);
   }
+  return 0;
 }
 
 static bool open_new(native_node *n) {
   n->memory.max = n->system->config.max_memory;
   lua_State *L = lua_newstate(mc__lua_alloc, &n->memory);
-  if (!L) {
-    snprintf(n->why, sizeof n->why, "cannot start node %s: no memory", n->name);
-    return false;
-  }
+  snprintf(n->why, sizeof n->why, "cannot start node %s: no memory", n->name);
+  if (!L) return false;
   lua_setwarnf(L, NULL, NULL);
-  luaL_openlibs(L);
-  if (n->system->paths[0]) copy_paths(n, L);
-  if (open_node(n, L)) return true;
+  if (mc__lua_try(L, open_stock, n) && open_node(n, L)) return true;
   lua_close(L);
   return false;
-}
-
-static void announce(mc_system *s, event_kind kind, native_node *about) {
-  for (native_node *n = s->nodes; n; n = n->next)
-    if (n != about) push(n, kind, about, NULL, 0);
 }
 
 /* Takes a node out of the list; the others hear of it after all that it sent. */
@@ -329,7 +364,12 @@ static void delist(mc_system *s, native_node *n) {
     *at = n->next;
     n->next = s->ended;
     s->ended = n;
-    announce(s, EVENT_DOWN, n);
+    for (native_node *o = s->nodes; o; o = o->next) {
+      event *down = n->downs;
+      n->downs = down->next;
+      down->next = NULL;
+      push(o, down);
+    }
   }
   mc_lock_leave(s->lock);
 }
@@ -392,6 +432,7 @@ static native_node *node_new(mc_system *s, const char *name) {
 
 static void node_free(native_node *n) {
   drop(n->first);
+  drop(n->downs);
   mc_lock_free(n->inbox);
   free(n->targets);
   free(n);
@@ -415,27 +456,100 @@ static bool launch(native_node *n) {
   return ok;
 }
 
-/* Puts a node that runs into the list and makes it and the others known to each other. */
-static void enlist(mc_system *s, native_node *n) {
+/* Appends the news of a node's start, and notes that of its end, which will follow. */
+static bool prepare(event ***last, native_node *about) {
+  event *up = event_new(EVENT_UP, about, NULL, 0);
+  event *down = event_new(EVENT_DOWN, about, NULL, 0);
+  if (!up || !down) return free(up), free(down), false;
+  **last = up;
+  *last = &up->next;
+  down->next = about->downs;
+  about->downs = down;
+  return true;
+}
+
+static void unprepare(event *news) {
+  while (news) {
+    event *next = news->next, *down = news->about->downs;
+    news->about->downs = down->next;
+    free(down);
+    free(news);
+    news = next;
+  }
+}
+
+static void push_first(native_node *to, event **news) {
+  event *e = *news;
+  *news = e->next;
+  e->next = NULL;
+  push(to, e);
+}
+
+/* Puts a node that runs into the list and makes it and the others known to each other. False, and
+** nothing is changed, when there is no memory. */
+static bool enlist(mc_system *s, native_node *n) {
+  event *own = NULL, **own_last = &own, *others = NULL, **others_last = &others;
   mc_lock_enter(s->lock);
   native_node **at = &s->nodes;
-  while (*at) at = &(*at)->next;
-  *at = n;
-  for (native_node *o = s->nodes; o; o = o->next) {
-    push(n, EVENT_UP, o, NULL, 0);
-    if (o != n) push(o, EVENT_UP, n, NULL, 0);
+  bool ok = prepare(&own_last, n);
+  for (; *at; at = &(*at)->next)
+    ok = ok && prepare(&own_last, n) && prepare(&others_last, *at);
+  if (ok) {
+    for (native_node *o = s->nodes; o; o = o->next) {
+      push_first(n, &others);
+      push_first(o, &own);
+    }
+    push_first(n, &own);
+    *at = n;
+  } else {
+    unprepare(own);
+    unprepare(others);
+  }
+  mc_lock_leave(s->lock);
+  return ok;
+}
+
+/* For a node that is not in the list. */
+static void discard(native_node *n) {
+  if (n->M) close_node(n, true);
+  node_free(n);
+}
+
+static void ask_to_stop(native_node *n) {
+  mc_lock_enter(n->inbox);
+  n->stop = true;
+  mc_lock_notify(n->inbox);
+  mc_lock_leave(n->inbox);
+}
+
+/* Joins the threads of nodes that have ended. */
+static void reap(mc_system *s) {
+  mc_lock_enter(s->lock);
+  for (native_node *n = s->ended; n; n = n->next) {
+    mc_lock_enter(n->inbox);
+    bool over = n->thread && n->state == ENDED;
+    mc_lock_leave(n->inbox);
+    if (!over) continue;
+    mc_thread_join(n->thread);
+    n->thread = NULL;
   }
   mc_lock_leave(s->lock);
 }
 
 static native_node *start_node(mc_system *s, const char *name, char *why,
                                size_t why_size) {
+  reap(s);
   native_node *n = node_new(s, name);
   if (!n) return snprintf(why, why_size, "cannot start node %s: no memory", name), NULL;
-  if (launch(n)) return enlist(s, n), n;
+  bool runs = launch(n);
+  if (runs && enlist(s, n)) return n;
+  if (runs) snprintf(n->why, sizeof n->why, "cannot start node %s: no memory", name);
   snprintf(why, why_size, "%s", n->why);
-  if (n->thread) mc_thread_join(n->thread);
-  node_free(n);
+  if (n->thread) {
+    ask_to_stop(n);
+    mc_thread_join(n->thread);
+  }
+  discard(n);
   return NULL;
 }
 
@@ -445,28 +559,34 @@ static mc_system *system_of(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+/* Its thread ends it at its next turn; to the others it is gone at once. */
+static void end_node(mc_system *s, native_node *n) {
+  bool threaded = n->thread;
+  delist(s, n);
+  if (threaded) {
+    ask_to_stop(n);
+    return;
+  }
+  close_node(n, true);
+  shut(n, ENDED);
+}
+
+static int secret_protected(lua_State *L) {
+  lua_pushlstring(L, lua_touserdata(L, 1), MC_SECRET_SIZE);
+  return 1;
+}
+
 /* native.start_node(name) -> incarnation, secret */
 static int l_start_node(lua_State *L) {
   char why[512];
-  native_node *n = start_node(system_of(L), luaL_checkstring(L, 1), why, sizeof why);
+  mc_system *s = system_of(L);
+  const char *name = luaL_checkstring(L, 1);
+  native_node *n = start_node(s, name, why, sizeof why);
   if (!n) return luaL_error(L, "%s", why);
   lua_pushinteger(L, (lua_Integer)n->incarnation);
-  lua_pushlstring(L, (const char *)n->secret, MC_SECRET_SIZE);
-  return 2;
-}
-
-/* Its thread ends it at its next turn; to the others it is gone at once. */
-static void end_node(mc_system *s, native_node *n) {
-  delist(s, n);
-  if (!n->thread) {
-    close_node(n, true);
-    shut(n, ENDED);
-    return;
-  }
-  mc_lock_enter(n->inbox);
-  n->stop = true;
-  mc_lock_notify(n->inbox);
-  mc_lock_leave(n->inbox);
+  if (mc__lua_try_push(L, secret_protected, n->secret)) return 2;
+  end_node(s, n);
+  return lua_error(L);
 }
 
 /* native.stop_node(name) -> true if there was one; w1 itself cannot be ended */
@@ -502,13 +622,22 @@ static char *copy_text(const char *s) {
   return copy ? memcpy(copy, s, size) : NULL;
 }
 
-static void note_paths(mc_system *s, lua_State *L) {
+/* light userdata mc_system: core.native, and the paths of w1 for the nodes to come */
+static int setup_first(lua_State *L) {
+  mc_system *s = lua_touserdata(L, 1);
+  static const char *const fields[] = {"path", "cpath"};
   lua_getglobal(L, "package");
-  lua_getfield(L, -1, "path");
-  lua_getfield(L, -2, "cpath");
-  s->paths[0] = copy_text(lua_tostring(L, -2));
-  s->paths[1] = copy_text(lua_tostring(L, -1));
-  lua_pop(L, 3);
+  for (int i = 0; i < 2; i++) {
+    lua_getfield(L, -1, fields[i]);
+    const char *text = lua_tostring(L, -1);
+    s->paths[i] = text ? copy_text(text) : NULL;
+    if (text && !s->paths[i]) return luaL_error(L, "no memory");
+    lua_pop(L, 1);
+  }
+  mc__lua_push_core(L);
+  push_native(L, s);
+  lua_setfield(L, -2, "native");
+  return 0;
 }
 
 /* Node w1, in the caller's state or one of its own. */
@@ -517,21 +646,18 @@ static bool start_first(mc_system *s, char *why, size_t why_size) {
   if (!n) return snprintf(why, why_size, "no memory"), false;
   lua_State *L = s->config.state;
   s->owns_state = !L;
-  if (L ? !open_node(n, L) : !open_new(n)) {
-    snprintf(why, why_size, "%s", n->why);
-    node_free(n);
-    return false;
+  bool ok = L ? open_node(n, L) : open_new(n);
+  if (ok) {
+    snprintf(n->why, sizeof n->why, "cannot start node w1: no memory");
+    n->state = RUNNING;
+    n->M->pump = pump;
+    ok = mc__lua_try(n->M->L, setup_first, s) && enlist(s, n);
   }
-  L = n->M->L;
-  note_paths(s, L);
-  n->state = RUNNING;
-  n->M->pump = pump;
-  enlist(s, n);
-  mc__lua_push_core(L);
-  push_native(L, s);
-  lua_setfield(L, -2, "native");
-  lua_pop(L, 1);
-  return true;
+  if (ok) return true;
+  snprintf(why, why_size, "%s", n->why);
+  if (n->M) close_node(n, s->owns_state);
+  node_free(n);
+  return false;
 }
 
 mc_system *mc_system_new(const mc_system_config *config, char *why, size_t why_size) {
@@ -557,10 +683,8 @@ mc_system *mc_system_new(const mc_system_config *config, char *why, size_t why_s
 void mc_system_free(mc_system *s) {
   native_node *first = s->nodes;
   while (first && first->next) end_node(s, first->next);
-  for (native_node *n = s->ended, *next; n; n = next) {
-    next = n->next;
+  for (native_node *n = s->ended; n; n = n->next)
     if (n->thread) mc_thread_join(n->thread);
-  }
   if (first) {
     close_node(first, s->owns_state);
     node_free(first);
@@ -577,71 +701,75 @@ void mc_system_free(mc_system *s) {
 
 lua_State *mc_system_state(mc_system *s) { return s->nodes->M->L; }
 
-/* Calls a function of node.lua with nargs values on top; false and why when it raises. */
-static bool call_library(mc_system *s, int nargs, char *why, size_t why_size) {
-  lua_State *L = mc_system_state(s);
-  if (lua_pcall(L, nargs, 2, 0) == LUA_OK && lua_toboolean(L, -2))
-    return lua_pop(L, 2), true;
-  snprintf(why, why_size, "%s", luaL_tolstring(L, -1, NULL));
-  lua_settop(L, -2);
-  return false;
-}
-
-static bool push_library(lua_State *L, const char *function) {
-  if (!lua_checkstack(L, 8)) return false;
+static void push_library(lua_State *L, const char *function) {
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, "mooncast.node");
   lua_getfield(L, -1, function);
   lua_replace(L, -3);
   lua_pop(L, 1);
-  return true;
+}
+
+typedef struct program {
+  const char *path, *name, *source;
+  int argc;
+  const char *const *argv;
+} program;
+
+/* light userdata program -> true, or false and why: node.lua's run_program */
+static int run_protected(lua_State *L) {
+  const program *p = lua_touserdata(L, 1);
+  luaL_checkstack(L, p->argc + 8, NULL);
+  push_library(L, "run_program");
+  if (p->path)
+    lua_pushstring(L, p->path);
+  else
+    lua_pushfstring(L, "=%s", p->name);
+  lua_pushstring(L, p->source);
+  for (int i = 0; i < p->argc; i++) lua_pushstring(L, p->argv[i]);
+  lua_call(L, p->argc + 2, 2);
+  if (lua_toboolean(L, -2)) return 0;
+  lua_pushfstring(L, "%s", luaL_tolstring(L, -1, NULL));
+  return lua_error(L);
+}
+
+static bool run(mc_system *s, program *p, char *why, size_t why_size) {
+  lua_State *L = mc_system_state(s);
+  int top = lua_gettop(L);
+  bool ok = mc__lua_try_push(L, run_protected, p);
+  const char *text = ok ? NULL : lua_tostring(L, -1);
+  if (!ok) snprintf(why, why_size, "%s", text ? text : "no memory");
+  lua_settop(L, top);
+  return ok;
 }
 
 bool mc_system_run(mc_system *s, const char *path, int argc, const char *const *argv,
                    char *why, size_t why_size) {
-  lua_State *L = mc_system_state(s);
-  int top = lua_gettop(L);
-  if (!push_library(L, "run_program") || !lua_checkstack(L, argc + 2)) return false;
-  lua_pushstring(L, path);
-  lua_pushnil(L);
-  for (int i = 0; i < argc; i++) lua_pushstring(L, argv[i]);
-  bool ok = call_library(s, argc + 2, why, why_size);
-  lua_settop(L, top);
-  return ok;
+  return run(s, &(program){.path = path, .argc = argc, .argv = argv}, why, why_size);
 }
 
 bool mc_system_run_string(mc_system *s, const char *source, const char *name, char *why,
                           size_t why_size) {
-  lua_State *L = mc_system_state(s);
-  int top = lua_gettop(L);
-  if (!push_library(L, "run_program")) return false;
-  lua_pushfstring(L, "=%s", name);
-  lua_pushstring(L, source);
-  bool ok = call_library(s, 2, why, why_size);
-  lua_settop(L, top);
-  return ok;
+  return run(s, &(program){.name = name, .source = source}, why, why_size);
 }
 
+typedef struct exposure {
+  const char *name;
+  const luaL_Reg *methods;
+  void *ud;
+} exposure;
+
 static int expose_protected(lua_State *L) {
-  const luaL_Reg *methods = lua_touserdata(L, 2);
+  const exposure *e = lua_touserdata(L, 1);
   push_library(L, "expose");
-  lua_pushvalue(L, 1);
+  lua_pushstring(L, e->name);
   lua_newtable(L);
-  lua_pushvalue(L, 3);
-  luaL_setfuncs(L, methods, 1);
+  lua_pushlightuserdata(L, e->ud);
+  luaL_setfuncs(L, e->methods, 1);
   lua_call(L, 2, 0);
   return 0;
 }
 
 bool mc_system_expose(mc_system *s, const char *name, const luaL_Reg *methods, void *ud) {
-  lua_State *L = mc_system_state(s);
-  int top = lua_gettop(L);
-  if (!lua_checkstack(L, 8)) return false;
-  lua_pushcfunction(L, expose_protected);
-  lua_pushstring(L, name);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)methods);
-  lua_pushlightuserdata(L, ud);
-  bool ok = lua_pcall(L, 3, 0, 0) == LUA_OK;
-  lua_settop(L, top);
-  return ok;
+  exposure e = {name, methods, ud};
+  return mc__lua_try(mc_system_state(s), expose_protected, &e);
 }

@@ -25,6 +25,7 @@ MC_IMPORT(mc_send) size_t mc_send(uint32_t peer, const uint8_t *bytes, size_t le
 
 /* One instance is one node: the only state there is. */
 static mc_lua *node;
+static mc__lua_memory memory;
 static uint8_t *room;
 static size_t room_size;
 
@@ -91,6 +92,11 @@ static void set_value(lua_State *L, const char *name, mc_reader *r) {
 
 int mooncast_open(lua_State *L);
 
+static int open_stock(lua_State *L) {
+  luaL_openlibs(L);
+  return 0;
+}
+
 /* core.config = {secret, host, options}; then the library. */
 static int open_library(lua_State *L) {
   config *c = lua_touserdata(L, 1);
@@ -102,7 +108,9 @@ static int open_library(lua_State *L) {
   lua_getfield(L, -1, "options");
   lua_getfield(L, -1, "call_timeout_ms");
   if (lua_isnumber(L, -1)) mc_node_set_call_timeout(node->node, lua_tonumber(L, -1));
-  lua_pop(L, 2);
+  lua_getfield(L, -2, "max_memory");
+  if (lua_isnumber(L, -1)) memory.max = (size_t)lua_tonumber(L, -1);
+  lua_pop(L, 3);
   lua_setfield(L, -2, "config");
   luaL_requiref(L, "mooncast.files", luaopen_mooncast_files, 0);
   lua_getglobal(L, "require");
@@ -120,6 +128,7 @@ __attribute__((weak)) int mooncast_open(lua_State *L) {
 }
 
 static int fail(const char *text) {
+  if (!text) text = "no memory for a node";
   mc_log(MC_LOG_ERROR, text, strlen(text));
   return 1;
 }
@@ -129,17 +138,16 @@ EXPORT(mc_open) int mc_open(const uint8_t *bytes, size_t len) {
   mc_host host = {NULL, host_alloc, host_now, host_random, host_connect, host_send};
   if (!read_config(&c, bytes, len))
     return fail("the configuration of the node is malformed");
-  lua_State *L = luaL_newstate();
-  if (!L) return fail("no memory for a Lua state");
+  lua_State *L = lua_newstate(mc__lua_alloc, &memory);
+  if (!L || !mc__lua_try(L, open_stock, NULL)) return fail(NULL);
   setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-  luaL_openlibs(L);
   node = mc__lua_open(L, &host, c.name.as.string.data, c.name.as.string.len,
                       (uint64_t)c.incarnation.as.integer, 30000);
   if (!node) return fail(lua_tostring(L, -1));
   node->log = host_log;
-  lua_pushcfunction(L, open_library);
-  lua_pushlightuserdata(L, &c);
-  return lua_pcall(L, 1, 0, 0) == LUA_OK ? 0 : fail(luaL_tolstring(L, -1, NULL));
+  if (mc__lua_try_push(L, open_library, &c)) return 0;
+  mc__lua_push_text(L, L);
+  return fail(lua_tostring(L, -1));
 }
 
 /* ---- running --------------------------------------------------------------------------------- */

@@ -161,8 +161,9 @@ mc.cast = core.cast
 --- Calls fn(...) with options for every call that it makes.
 -- @tparam table options timeout: seconds that each call waits at most
 function mc.with(options, fn, ...)
-  local before = core.timeout(options.timeout)
+  local before = core.timeout()
   local _ <close> = setmetatable({}, { __close = function() core.timeout(before) end })
+  core.timeout(options.timeout)
   return fn(...)
 end
 

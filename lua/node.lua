@@ -26,15 +26,18 @@ local received = {}
 --- A trusted node is there; told by the host.
 function node.peer_up(name, incarnation, secret)
   local known = node.siblings[name]
-  if known and known.incarnation == incarnation then return end
+  if known and known.incarnation == incarnation and known.listed then return end
   if known then node.peer_down(name, known.incarnation) end
-  node.siblings[name] = {
+  local sibling = {
     name = name,
     incarnation = incarnation,
     ref = core.address(name, incarnation, 1, secret, "mc.node"),
     load = 0,
+    listed = false, -- until all is done: without memory it is told again
   }
+  node.siblings[name] = sibling
   node.order[#node.order + 1] = name
+  sibling.listed = true
 end
 
 local function forget(name)
@@ -292,11 +295,11 @@ function node.spawn(where, class, ...)
 end
 
 function Node:spawn(name, hash, module, from_file, from, ...)
-  spawning = spawning + 1
   local _ <close> = setmetatable({}, { __close = function()
     spawning = spawning - 1
     if is_child(self_name) then end_with_last() end
   end })
+  spawning = spawning + 1
   local ref = core.spawn(find_class(name, hash, module, from_file, from), ...)
   return ref, core.load() - 1
 end

@@ -264,14 +264,12 @@ static void answer_here(mc_node *n, uint64_t call, mc_error code, const char *me
   if (w) mc__pending_settle(n, w, &o);
 }
 
-void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
-                      const char *message) {
-  if (origin == MC_SELF) {
-    answer_here(n, call, code, message);
-    return;
-  }
-  mc_buf *out = call ? mc__outbox(n, origin) : NULL;
-  if (!out) return;
+/* False: there is no memory. */
+static bool error_there(mc_node *n, uint32_t peer, uint64_t call, mc_error code,
+                        const char *message) {
+  if (mc_peer_is_down(n, peer)) return true;
+  mc_buf *out = mc__outbox(n, peer);
+  if (!out) return false;
   mc_envelope e = {.kind = MC_ENV_ERROR, .call = call, .code = code};
   size_t frame = mc__frame_open(out);
   mc__envelope_write(out, &e);
@@ -280,9 +278,30 @@ void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
   else
     mc_write_nil(out);
   mc_write_nil(out);
-  if (!mc__frame_close(out, frame)) return;
+  if (!mc__frame_close(out, frame)) return false;
   n->stats.sent++;
-  mc__outbox_dirty(n, origin);
+  mc__outbox_dirty(n, peer);
+  return true;
+}
+
+bool mc__owed_pay(mc_node *n) {
+  while (n->owed_count) {
+    const mc_owed *o = &n->owed[n->owed_count - 1];
+    if (!error_there(n, o->peer, o->call, MC_E_OUT_OF_MEMORY, NULL)) return false;
+    n->owed_count--;
+  }
+  return true;
+}
+
+/* When there is no memory even for a short answer it is owed; beyond MC_OWED of them a caller has its
+** timeout. */
+void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
+                      const char *message) {
+  if (origin == MC_SELF)
+    answer_here(n, call, code, message);
+  else if (call && !error_there(n, origin, call, code, message) &&
+           n->owed_count < MC_OWED)
+    n->owed[n->owed_count++] = (mc_owed){call, origin};
 }
 
 void mc_reply_error(mc_node *n, const mc_turn *t, mc_error code, const char *message) {

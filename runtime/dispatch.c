@@ -222,6 +222,27 @@ static bool hello_arrived(mc_node *n, uint32_t peer, const mc_envelope *e) {
   return p->greeted = true;
 }
 
+void mc__dispatch_forgo(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
+  mc_reader r;
+  mc_envelope e;
+  mc_outcome o = {.failed = true, .code = MC_E_OUT_OF_MEMORY};
+  mc_reader_init(&r, bytes, len);
+  if (!n->peers[peer]->greeted || !mc__envelope_read(&r, &e)) return;
+  n->stats.received++;
+  if (e.kind == MC_ENV_CAST) {
+    n->stats.dead_letters++;
+    mc__credit_give(n, peer, e.instance, 1);
+  } else if (e.kind == MC_ENV_CALL) {
+    mc__answer_error(n, peer, e.call, MC_E_OUT_OF_MEMORY, "no memory for the message");
+  } else if (e.kind == MC_ENV_REPLY || e.kind == MC_ENV_ERROR) {
+    mc_wait *w = mc__pending_find(n, e.call, peer);
+    if (w)
+      mc__pending_settle(n, w, &o);
+    else
+      n->stats.late_replies++;
+  }
+}
+
 bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
   mc_reader r;
   mc_envelope e;

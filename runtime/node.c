@@ -95,6 +95,29 @@ static bool frames(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len,
   return size != SIZE_MAX;
 }
 
+/* There is no memory to keep the start of a frame that came in up to two pieces: its rest is skipped
+** as it comes. False when not even its length is known. */
+static bool forgo(mc_node *n, uint32_t peer, const uint8_t *first, size_t first_len,
+                  const uint8_t *then, size_t then_len) {
+  uint8_t start[1024]; /* no header is longer */
+  size_t len = first_len < sizeof start ? first_len : sizeof start;
+  size_t more = then_len < sizeof start - len ? then_len : sizeof start - len;
+  if (len) memcpy(start, first, len);
+  if (more) memcpy(start + len, then, more);
+  size_t size = frame_len(start, len + more);
+  if (size == 0 || size == SIZE_MAX) return false;
+  n->peers[peer]->skip = size - first_len - then_len;
+  mc_buf_fini(&n->peers[peer]->in);
+  mc__dispatch_forgo(n, peer, start + MC_FRAME_HEAD, len + more - MC_FRAME_HEAD);
+  return true;
+}
+
+static size_t skip(mc_peer *p, size_t len) {
+  size_t skipped = p->skip < len ? p->skip : len;
+  p->skip -= skipped;
+  return skipped;
+}
+
 /* Bytes that complete the frame of which the start came earlier; returns how many were taken. */
 static size_t complete(mc_peer *p, const uint8_t *bytes, size_t len) {
   size_t take = 0;
@@ -112,12 +135,16 @@ static size_t complete(mc_peer *p, const uint8_t *bytes, size_t len) {
 static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
   size_t used;
   mc_peer *p = n->peers[peer];
+  size_t skipped = skip(p, len);
+  bytes += skipped;
+  len -= skipped;
   while (p->in.len && len) {
-    size_t taken = complete(p, bytes, len);
+    size_t had = p->in.len, taken = complete(p, bytes, len);
+    if (p->in.failed && !forgo(n, peer, p->in.data, had, bytes, taken)) return false;
     bytes += taken;
     len -= taken;
-    if (p->in.failed) return false;
-    p->reading = true; /* the dispatch may take the peer down */
+    if (p->skip || p->in.len == 0) continue; /* forgone */
+    p->reading = true;                       /* the dispatch may take the peer down */
     bool good = frames(n, peer, p->in.data, p->in.len, &used);
     p->reading = false;
     if (used) p->in.len = 0;
@@ -128,7 +155,7 @@ static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len)
   if (!frames(n, peer, bytes, len, &used)) return false;
   if (p->down) return true;
   mc_buf_put(&p->in, bytes + used, len - used);
-  return !p->in.failed;
+  return !p->in.failed || forgo(n, peer, NULL, 0, bytes + used, len - used);
 }
 
 bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
@@ -272,11 +299,12 @@ double mc_node_step(mc_node *n, double budget_ms) {
     n->language.resume(n->language.ud, t);
     if (i % 16 == 0 && mc_node_now(n) - start >= budget_ms) break;
   }
+  double latest = mc__owed_pay(n) ? INFINITY : MC_OWED_MS;
   flush_all(n);
   if (n->ready_first) return 0;
-  if (!n->timers.count) return INFINITY;
+  if (!n->timers.count) return latest;
   double wait = n->timers.heap[1]->at_ms - mc_node_now(n);
-  return wait > 0 ? wait : 0;
+  return wait < 0 ? 0 : wait < latest ? wait : latest;
 }
 
 void mc_node_stats(const mc_node *n, mc_stats *out) {

@@ -154,7 +154,8 @@ typedef struct mc_peer {
   uint64_t incarnation;
   mc_buf out; /* what waits to be sent, from out_sent */
   size_t out_sent;
-  mc_buf in; /* an incomplete frame */
+  mc_buf in;   /* an incomplete frame */
+  size_t skip; /* bytes to come of a frame for which there was no memory */
   bool connected, greeted, down, dirty;
   bool reading;        /* `in` is being dispatched */
   uint32_t next_dirty; /* 1 + index */
@@ -182,6 +183,21 @@ mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m);
 void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
                       const char *message);
 
+/* An envelope of which only the start is there, because there is no memory for the rest: who waits for
+** it is told, as far as the header came. */
+void mc__dispatch_forgo(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len);
+
+/* An answer for which there was no memory: call at that peer, out_of_memory. Tried again at each step. */
+typedef struct mc_owed {
+  uint64_t call;
+  uint32_t peer;
+} mc_owed;
+
+enum { MC_OWED = 64, MC_OWED_MS = 5 };
+
+/* False while there is still no memory. */
+bool mc__owed_pay(mc_node *n);
+
 /* ---- node (node.c) --------------------------------------------------------------------------- */
 struct mc_node {
   mc_host host;
@@ -206,6 +222,8 @@ struct mc_node {
   mc_waits woken; /* are being settled */
   mc_actor *draining;
   mc_turn *free_turns;
+  mc_owed owed[MC_OWED];
+  unsigned owed_count;
   mc_buf scratch; /* arguments on their way to a mailbox of this node */
   mc_buf lent;    /* the same, while the language reads them */
   uint64_t turn_counter;

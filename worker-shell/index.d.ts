@@ -129,6 +129,8 @@ export interface SystemOptions {
   link?: "ring" | "port";
   /** Milliseconds that a call without a timeout of its own waits: 30000. */
   callTimeout?: number;
+  /** Bytes that Lua may use in each node; no limit unless set. What needs more raises "not enough memory". */
+  maxMemory?: number;
   /** Milliseconds that a node may take to start: 30000. */
   startTimeout?: number;
   /** Kill a node that says nothing for so many milliseconds; off unless set. */

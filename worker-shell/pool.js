@@ -21,6 +21,7 @@ const MAX_NODES = 1024;
  * @property {{ name: string, incarnation: number }} host
  * @property {object} hostRef the reference of mc.host
  * @property {number} callTimeout
+ * @property {number} [maxMemory] bytes
  * @property {number} startTimeout
  * @property {unknown[]} args
  * @property {string} version
@@ -130,9 +131,10 @@ export class Pool {
   }
 
   #config({ name, incarnation, secret }) {
-    const { callTimeout, link, version, args, hostRef } = this.#options;
+    const { callTimeout, maxMemory, link, version, args, hostRef } = this.#options;
     const nodes = this.list().map((node) => [node.name, node.incarnation, node.secret]);
     const options = { nodes, link, version, args, call_timeout_ms: callTimeout };
+    if (maxMemory) options.max_memory = maxMemory;
     return encodeConfig({ name, incarnation, secret, host: hostRef, options });
   }
 

@@ -37,7 +37,7 @@ export async function createSystem(options = {}) {
   }
 }
 
-function checkOptions({ workers, link, callTimeout }) {
+function checkOptions({ workers, link, callTimeout, maxMemory }) {
   if (workers !== undefined && !(Number.isInteger(workers) && workers >= 0)) {
     throw new RangeError(`workers is a whole number from 0, not ${workers}`);
   }
@@ -46,6 +46,9 @@ function checkOptions({ workers, link, callTimeout }) {
   }
   if (callTimeout !== undefined && !(callTimeout > 0)) {
     throw new RangeError(`callTimeout is a number of milliseconds above 0, not ${callTimeout}`);
+  }
+  if (maxMemory !== undefined && !(Number.isInteger(maxMemory) && maxMemory > 0)) {
+    throw new RangeError(`maxMemory is a whole number of bytes above 0, not ${maxMemory}`);
   }
 }
 
@@ -109,7 +112,7 @@ export class System {
   #makePool(module, hostRef) {
     const { name, incarnation } = this.#host;
     const { args = [], startTimeout = START_TIMEOUT_MS, callTimeout = DEFAULT_CALL_TIMEOUT_MS } = this.#options;
-    const { files, stdout, stderr, workerUrl } = this.#options;
+    const { files, stdout, stderr, workerUrl, maxMemory } = this.#options;
     const capture = stdout !== undefined || stderr !== undefined;
     return new Pool(
       {
@@ -119,6 +122,7 @@ export class System {
         host: { name, incarnation },
         hostRef,
         callTimeout,
+        maxMemory,
         startTimeout,
         args,
         version: VERSION,

@@ -439,8 +439,8 @@ describe("output", () => {
     assert.deepEqual(lines, [{ node: "w1", level: "info", text: "hello" }]);
     const flood = lua(system, 'for i = 1, 20000 do require"mooncast".log("info", "line " .. i) end');
     // The host does nothing for a while: lines must not pile up.
-    const until = performance.now() + 500;
-    while (performance.now() < until);
+    const end = performance.now() + 500;
+    while (performance.now() < end);
     await flood;
     const dropped = () => lines.filter(({ text }) => /^dropped \d+ lines of log$/.test(text));
     const counted = () => dropped().reduce((sum, { text }) => sum + Number(text.match(/\d+/)[0]), 0);
