@@ -86,7 +86,7 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
   if (!a) return q->kind == MC_CAST ? MC_OK : MC_E_DEAD_ACTOR;
   if (q->wait && q->kind != MC_CAST) {
     mc_error code =
-        mc__pending_add(n, q->wait, MC_SELF, wait_deadline(n, q, chosen_deadline(n, q)));
+        mc__pending_add(n, q->wait, q->to, wait_deadline(n, q, chosen_deadline(n, q)));
     if (code) return code;
     m.call = q->wait->id;
   }
@@ -104,7 +104,7 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
 
 mc_error mc_turn_defer(mc_node *n, mc_turn *t, const mc_request *q) {
   mc_error code =
-      mc__pending_add(n, q->wait, MC_SELF, wait_deadline(n, q, t->deadline_ms));
+      mc__pending_add(n, q->wait, q->to, wait_deadline(n, q, t->deadline_ms));
   if (code == MC_OK) t->call = q->wait->id;
   return code;
 }
@@ -162,7 +162,7 @@ static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
       return failed(s, no_memory ? MC_E_OUT_OF_MEMORY : MC_E_OVERLOADED);
     }
   } else if (q->wait) {
-    mc_error code = mc__pending_add(n, q->wait, q->to->peer,
+    mc_error code = mc__pending_add(n, q->wait, q->to,
                                     wait_deadline(n, q, chosen_deadline(n, q)));
     if (code) return failed(s, code);
   }
@@ -220,6 +220,26 @@ void mc_send_abort(mc_node *n, const mc_request *q, mc_sending *s) {
     mc__credit_untake(n, q->to->peer, q->to->instance);
   else if (q->wait)
     mc_wait_forget(n, q->wait);
+}
+
+void mc_wait_cancel(mc_node *n, mc_wait *w) {
+  mc_address to = {.instance = w->instance, .peer = w->peer};
+  memcpy(to.secret, w->secret, MC_SECRET_SIZE);
+  if (!w->id) return;
+  if (w->peer == MC_SELF) {
+    mc_actor *a = mc_actor_at(n, &to);
+    if (a) mc__dispatch_cancel(n, a, MC_SELF, w->id);
+    return;
+  }
+  mc_buf *out = mc__outbox(n, w->peer);
+  if (!out) return;
+  mc_envelope e = {.kind = MC_ENV_CANCEL, .call = w->id, .instance = w->instance};
+  memcpy(e.secret, w->secret, MC_SECRET_SIZE);
+  size_t frame = mc__frame_open(out);
+  mc__envelope_write(out, &e);
+  if (!mc__frame_close(out, frame)) return; /* the answer comes when it comes */
+  n->stats.sent++;
+  mc__outbox_dirty(n, w->peer);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */

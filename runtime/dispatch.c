@@ -81,6 +81,10 @@ static bool is_free(const mc_actor *a, mc_message_kind kind) {
 }
 
 static void start(mc_node *n, mc_actor *a, const mc_incoming *m) {
+  if (m->kind == MC_CALL && m->deadline_ms <= n->now_ms) {
+    drop(n, a, m, MC_E_TIMEOUT, "its deadline passed before it could start");
+    return;
+  }
   mc_turn *t = mc__turn_new(n, a, m);
   if (!t) {
     drop(n, a, m, MC_E_OUT_OF_MEMORY, NULL);
@@ -153,6 +157,18 @@ void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m) {
     drop(n, a, m, code, NULL);
   else if (!mc__mailbox_push(n, a, m))
     drop(n, a, m, MC_E_OUT_OF_MEMORY, NULL);
+}
+
+void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call) {
+  for (mc_turn *t = a->turns; t; t = t->next) {
+    if (t->kind != MC_CALL || t->origin != origin || t->call != call) continue;
+    if (n->language.cancel) n->language.cancel(n->language.ud, t);
+    return;
+  }
+  mc_message *msg = mc__mailbox_take(a, origin, call);
+  if (!msg) return;
+  mc__message_free(n, msg);
+  mc__answer_error(n, origin, call, MC_E_CANCELLED, "it was cancelled before it started");
 }
 
 /* ---- envelopes ------------------------------------------------------------------------------- */
@@ -257,6 +273,12 @@ bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size
   case MC_ENV_STOP: message_arrived(n, peer, &e, &r); break;
   case MC_ENV_REPLY:
   case MC_ENV_ERROR: answer_arrived(n, peer, &e, &r); break;
+  case MC_ENV_CANCEL: {
+    mc_actor *a = mc__actor_find(n, e.instance);
+    if (a && mc__secret_equal(a->secret, e.secret))
+      mc__dispatch_cancel(n, a, peer, e.call);
+    break;
+  }
   case MC_ENV_CREDIT: mc__credit_arrived(n, peer, e.instance, (uint32_t)e.count); break;
   }
   return true;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Items in the array of each kind, the payload counted. */
-static const uint8_t FIELDS[] = {4, 10, 7, 3, 5, 4, 3};
+static const uint8_t FIELDS[] = {4, 10, 7, 3, 5, 4, 3, 4};
 static const size_t KINDS = sizeof FIELDS / sizeof *FIELDS;
 
 size_t mc__frame_open(mc_buf *b) {
@@ -42,7 +42,7 @@ bool mc__frame_close(mc_buf *b, size_t frame) {
 static void write_recipient(mc_buf *b, const mc_envelope *e) {
   mc__write_uint(b, e->instance);
   mc_write_bytes(b, e->secret, MC_SECRET_SIZE);
-  if (e->kind == MC_ENV_STOP) return;
+  if (e->kind == MC_ENV_STOP || e->kind == MC_ENV_CANCEL) return;
   mc__write_uint(b, e->type);
   mc__write_text(b, e->name, e->name_len);
 }
@@ -84,6 +84,7 @@ void mc__envelope_write(mc_buf *b, const mc_envelope *e) {
     break;
   case MC_ENV_REPLY: mc__write_uint(b, e->call); break;
   case MC_ENV_STOP:
+  case MC_ENV_CANCEL:
     mc__write_uint(b, e->call);
     write_recipient(b, e);
     break;
@@ -103,7 +104,7 @@ static bool read_recipient(mc_reader *r, mc_envelope *e) {
   uint64_t type;
   if (!mc__read_uint(r, &e->instance, MC_MAX_ID) || !mc__read_secret(r, e->secret))
     return false;
-  if (e->kind == MC_ENV_STOP) return true;
+  if (e->kind == MC_ENV_STOP || e->kind == MC_ENV_CANCEL) return true;
   if (!mc__read_uint(r, &type, UINT32_MAX)) return false;
   e->type = (uint32_t)type;
   return mc__read_name(r, &e->name, &e->name_len);
@@ -152,6 +153,7 @@ bool mc__envelope_read(mc_reader *r, mc_envelope *e) {
   case MC_ENV_ERROR:
     return mc__read_uint(r, &e->call, MC_MAX_ID) && mc__read_uint(r, &e->code, UINT8_MAX);
   case MC_ENV_STOP:
+  case MC_ENV_CANCEL:
     return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) && at_end(r);
   case MC_ENV_CREDIT:
     return mc__read_uint(r, &e->instance, MC_MAX_ID) &&

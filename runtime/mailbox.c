@@ -55,6 +55,20 @@ mc_message *mc__mailbox_pop(mc_actor *a) {
   return msg;
 }
 
+mc_message *mc__mailbox_take(mc_actor *a, uint32_t origin, uint64_t call) {
+  mc_message *before = NULL, *msg = a->first;
+  for (; msg; before = msg, msg = msg->next)
+    if (msg->kind == MC_CALL && msg->origin == origin && msg->call == call) break;
+  if (!msg) return NULL;
+  if (before)
+    before->next = msg->next;
+  else
+    a->first = msg->next;
+  if (a->last == msg) a->last = before;
+  a->waiting--;
+  return msg;
+}
+
 void mc__message_parts(const mc_message *m, mc_incoming *out) {
   out->kind = m->kind;
   out->origin = m->origin;

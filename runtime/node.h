@@ -24,6 +24,7 @@ typedef enum mc_envelope_kind {
   MC_ENV_ERROR,
   MC_ENV_STOP,
   MC_ENV_CREDIT,
+  MC_ENV_CANCEL,
 } mc_envelope_kind;
 
 /* The header of any envelope; what a kind does not have is zero. */
@@ -76,7 +77,7 @@ typedef struct mc_pending {
 } mc_pending;
 
 void mc__pending_fini(mc_node *n);
-mc_error mc__pending_add(mc_node *n, mc_wait *w, uint32_t peer, double deadline_ms);
+mc_error mc__pending_add(mc_node *n, mc_wait *w, const mc_address *to, double deadline_ms);
 mc_wait *mc__pending_find(mc_node *n, uint64_t call, uint32_t peer);
 void mc__pending_settle(mc_node *n, mc_wait *w, const mc_outcome *o);
 void mc__pending_fail_peer(mc_node *n, uint32_t peer, mc_error code);
@@ -110,6 +111,8 @@ typedef struct mc_incoming {
 
 bool mc__mailbox_push(mc_node *n, mc_actor *a, const mc_incoming *m);
 mc_message *mc__mailbox_pop(mc_actor *a);
+/* Takes the message of that call out of the queue, or NULL. */
+mc_message *mc__mailbox_take(mc_actor *a, uint32_t origin, uint64_t call);
 void mc__message_free(mc_node *n, mc_message *m);
 void mc__message_parts(const mc_message *m, mc_incoming *out);
 
@@ -174,6 +177,8 @@ bool mc__secret_equal(const uint8_t *a, const uint8_t *b);
 /* ---- dispatch (dispatch.c) ------------------------------------------------------------------- */
 /* Takes a message for an actor that was found: starts it, queues it or answers it. */
 void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m);
+/* The caller no longer wants the answer to that call. */
+void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call);
 /* One envelope from a peer. False: the link is malformed. */
 bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len);
 void mc__actor_next(mc_node *n, mc_actor *a);

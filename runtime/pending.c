@@ -16,7 +16,9 @@ static mc_wait *wait_of_timer(mc_timer *t) {
 
 static void timed_out(mc_node *n, mc_timer *t) {
   mc_outcome o = {.failed = true, .code = MC_E_TIMEOUT};
-  mc__pending_settle(n, wait_of_timer(t), &o);
+  mc_wait *w = wait_of_timer(t);
+  mc_wait_cancel(n, w);
+  if (w->id) mc__pending_settle(n, w, &o); /* it may have been answered just now */
 }
 
 static bool slots_grow(mc_node *n) {
@@ -57,7 +59,7 @@ static void wait_release(mc_node *n, mc_wait *w) {
   w->id = 0;
 }
 
-mc_error mc__pending_add(mc_node *n, mc_wait *w, uint32_t peer, double deadline_ms) {
+mc_error mc__pending_add(mc_node *n, mc_wait *w, const mc_address *to, double deadline_ms) {
   uint32_t index;
   w->timer.fire = timed_out;
   if (!isinf(deadline_ms) && !mc_timer_set(n, &w->timer, deadline_ms))
@@ -66,7 +68,9 @@ mc_error mc__pending_add(mc_node *n, mc_wait *w, uint32_t peer, double deadline_
   if (!s) return mc_timer_clear(n, &w->timer), MC_E_OUT_OF_MEMORY;
   s->wait = w;
   w->id = (uint64_t)s->generation << MC_SLOT_BITS | index;
-  w->peer = peer;
+  w->peer = to->peer;
+  w->instance = to->instance;
+  memcpy(w->secret, to->secret, MC_SECRET_SIZE);
   n->pending.live++;
   return MC_OK;
 }

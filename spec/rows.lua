@@ -3,7 +3,7 @@
 -- rows_spec.lua fails where a claimed row has no such test.
 
 return {
-  A1 = "lua/actor_spec.lua lua/node_spec.lua rows_spec.lua",
+  A1 = "lua/actor_spec.lua lua/node_spec.lua",
   A2 = "lua/actor_spec.lua runtime/call_test.c",
   A3 = "bindings/ref_spec.lua lua/actor_spec.lua",
   A4 = "lua/actor_spec.lua runtime/dispatch_test.c",
@@ -15,7 +15,7 @@ return {
   A14 = "lua/actor_spec.lua",
   A15 = "lua/actor_spec.lua",
   A17 = "lua/node_spec.lua",
-  B1 = "bindings/ref_spec.lua rows_spec.lua",
+  B1 = "bindings/ref_spec.lua",
   B2 = "bindings/ref_spec.lua",
   B3 = "bindings/ref_spec.lua",
   B4 = "bindings/ref_spec.lua",
@@ -23,7 +23,7 @@ return {
   B6 = "bindings/ref_spec.lua",
   B8 = "bindings/ref_spec.lua",
   B9 = "bindings/ref_spec.lua",
-  B10 = "bindings/ref_spec.lua rows_spec.lua",
+  B10 = "bindings/ref_spec.lua",
   B11 = "bindings/ref_spec.lua",
   B12 = "bindings/ref_spec.lua",
   B13 = "bindings/ref_spec.lua",
@@ -37,17 +37,21 @@ return {
   C6 = "bindings/call_spec.lua",
   C7 = "bindings/call_spec.lua runtime/call_test.c",
   C8 = "bindings/call_spec.lua worker-shell/transcript.test.js",
-  C9 = "bindings/call_spec.lua bindings/coroutine_spec.lua bindings/task_spec.lua worker-shell/kill.test.js",
+  C9 = "bindings/call_spec.lua bindings/coroutine_spec.lua bindings/task_spec.lua "
+    .. "worker-shell/kill.test.js",
   C16 = "bindings/cast_spec.lua runtime/credit_test.c runtime/dispatch_test.c runtime/node_test.c",
   D1 = "bindings/dispatch.test.js runtime/dispatch_test.c",
   D2 = "bindings/dispatch.test.js runtime/dispatch_test.c runtime/registry_test.c",
   D3 = "bindings/dispatch.test.js bindings/signature_spec.lua",
-  D4 = "bindings/cast_spec.lua bindings/dispatch.test.js bindings/task_spec.lua runtime/dispatch_test.c runtime/pending_test.c",
-  D5 = "bindings/cast_spec.lua bindings/dispatch.test.js bindings/error_spec.lua bindings/hostile.test.js lua/transport_spec.lua runtime/dispatch_test.c runtime/node_test.c",
+  D4 = "bindings/cast_spec.lua bindings/dispatch.test.js bindings/task_spec.lua runtime/dispatch_test.c "
+    .. "runtime/pending_test.c",
+  D5 = "bindings/cast_spec.lua bindings/dispatch.test.js bindings/error_spec.lua "
+    .. "bindings/hostile.test.js lua/transport_spec.lua runtime/dispatch_test.c runtime/node_test.c",
   D6 = "bindings/dispatch.test.js bindings/error_spec.lua runtime/call_test.c",
   E1 = "bindings/error_spec.lua",
   E2 = "bindings/error_spec.lua",
-  E4 = "bindings/error_spec.lua runtime/call_test.c runtime/credit_test.c runtime/node_test.c runtime/pending_test.c worker-shell/kill.test.js",
+  E4 = "bindings/error_spec.lua runtime/call_test.c runtime/credit_test.c runtime/node_test.c "
+    .. "runtime/pending_test.c worker-shell/kill.test.js",
   E7 = "bindings/error_spec.lua worker-shell/cli.test.js",
   E8 = "bindings/error_spec.lua",
   F1 = "bindings/value_spec.lua",

@@ -235,6 +235,8 @@ typedef struct mc_wait {
   mc_timer timer;
   uint64_t id; /* call id while pending, else 0 */
   uint32_t peer;
+  uint64_t instance; /* who was called */
+  uint8_t secret[MC_SECRET_SIZE];
   struct mc_wait *next, *before; /* in the queue of those who wait to cast */
   struct mc_waits *queue;
   mc_error woken; /* with this code, once it stands among the woken ones */
@@ -246,6 +248,9 @@ typedef struct mc_waits {
 } mc_waits;
 
 bool mc_wait_pending(const mc_wait *w);
+/* Tells the one who was called that nobody wants the answer any more. It still comes: what was
+** returned before, or `cancelled`. The wait stays pending. */
+void mc_wait_cancel(mc_node *n, mc_wait *w);
 /* Drops a wait without settling it; a later answer counts as late. */
 void mc_wait_forget(mc_node *n, mc_wait *w);
 
@@ -273,6 +278,8 @@ typedef struct mc_language {
   void (*resume)(void *ud, mc_task *task);
   /* An actor is gone; frees what `object` and `klass` hold. */
   void (*resign)(void *ud, mc_actor *actor);
+  /* The caller of a running handler no longer wants its answer. NULL: handlers run to their end. */
+  void (*cancel)(void *ud, mc_turn *turn);
 } mc_language;
 
 /* MC_INIT is a turn that makes its actor; it never is a message. */
