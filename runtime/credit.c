@@ -126,11 +126,17 @@ static mc_handled *handled_by(mc_node *n, mc_actor *a, uint32_t peer) {
   return a->handled = h;
 }
 
+bool mc__credit_used(mc_node *n, mc_actor *a, uint32_t peer) {
+  mc_handled *h = handled_by(n, a, peer);
+  return !h || ++h->open <= MC_CAST_WINDOW;
+}
+
 void mc__credit_handled(mc_node *n, mc_actor *a, uint32_t peer) {
   mc_handled *h = handled_by(n, a, peer);
   if (!h) {
     mc__credit_give(n, peer, a->instance, 1);
   } else if (++h->count >= LOT && mc__credit_give(n, peer, a->instance, h->count)) {
+    h->open -= h->count < h->open ? h->count : h->open; /* less when memory was out */
     h->count = 0;
   }
 }

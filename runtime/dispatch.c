@@ -187,7 +187,7 @@ static void incoming_of_envelope(mc_incoming *m, uint32_t peer, const mc_envelop
   m->args_len = (size_t)(r->end - r->at);
 }
 
-static void message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
+static bool message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
                             const mc_reader *r) {
   mc_incoming m;
   mc_actor *a = mc__actor_find(n, e->instance);
@@ -200,11 +200,14 @@ static void message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
       n->stats.dead_letters++;
       mc__credit_give(n, peer, e->instance, 1);
     }
+  } else if (m.kind == MC_CAST && !mc__credit_used(n, a, peer)) {
+    return false;
   } else if (m.kind != MC_STOP && e->type != a->type->hash) {
     drop(n, a, &m, MC_E_TYPE_MISMATCH, a->type->name);
   } else {
     mc__dispatch_message(n, a, &m);
   }
+  return true;
 }
 
 static void answer_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
@@ -270,7 +273,7 @@ bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size
   case MC_ENV_HELLO: return hello_arrived(n, peer, &e);
   case MC_ENV_CALL:
   case MC_ENV_CAST:
-  case MC_ENV_STOP: message_arrived(n, peer, &e, &r); break;
+  case MC_ENV_STOP: return message_arrived(n, peer, &e, &r);
   case MC_ENV_REPLY:
   case MC_ENV_ERROR: answer_arrived(n, peer, &e, &r); break;
   case MC_ENV_CANCEL: {

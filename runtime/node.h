@@ -127,6 +127,7 @@ typedef struct mc_window {
 typedef struct mc_handled {
   struct mc_handled *next;
   uint32_t peer, count;
+  uint32_t open; /* casts that arrived and no credit was given back for */
 } mc_handled;
 
 enum { MC_WINDOW_BUCKETS = 256 };
@@ -136,6 +137,8 @@ bool mc__credit_take(mc_node *n, uint32_t peer, uint64_t instance, mc_wait *w,
                      bool *no_memory);
 void mc__credit_untake(mc_node *n, uint32_t peer, uint64_t instance);
 void mc__credit_arrived(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count);
+/* A cast arrived. False: its sender had no credit left, which no honest node sends. */
+bool mc__credit_used(mc_node *n, mc_actor *a, uint32_t peer);
 void mc__credit_handled(mc_node *n, mc_actor *a, uint32_t peer);
 /* False when there is no memory for it: give it later. */
 bool mc__credit_give(mc_node *n, uint32_t peer, uint64_t instance, uint32_t count);

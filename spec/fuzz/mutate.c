@@ -76,9 +76,9 @@ static size_t generate(gen *g, fuzz_shape shape) {
   if (shape == FUZZ_VALUE)
     gen_value(g, (int)gen_below(g, 14));
   else if (shape == FUZZ_ENVELOPE)
-    gen_envelope(g, (unsigned)gen_below(g, 7));
+    gen_envelope(g, (unsigned)gen_below(g, GEN_KINDS));
   else
-    gen_frame(g, (unsigned)gen_below(g, 7));
+    gen_frame(g, (unsigned)gen_below(g, GEN_KINDS));
   return g->full ? 0 : g->len;
 }
 

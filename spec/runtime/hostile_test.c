@@ -243,7 +243,7 @@ static void thousand(void) {
   for (int i = 0; i < ENVELOPES;) {
     g.len = 0;
     g.full = false;
-    gen_frame(&g, (unsigned)(i % 7));
+    gen_frame(&g, (unsigned)(i % GEN_KINDS));
     if (g.full || g.len > 300) continue;
     check_about("envelope %d of seed 20240607", i++);
     open_node();
@@ -264,7 +264,7 @@ static void cut_links(void) {
   for (int i = 0; i < 100; i++) {
     g.len = 0;
     g.full = false;
-    gen_frame(&g, (unsigned)(1 + i % 6));
+    gen_frame(&g, (unsigned)(1 + i % (GEN_KINDS - 1)));
     if (g.full) continue;
     for (size_t cut = 0; cut < g.len; cut++) {
       open_node();
@@ -310,6 +310,36 @@ static void flood(void) {
   close_node();
 }
 
+/* Casts beyond the credit that the sender was given end its link. */
+static void casts(void) {
+  mc_buf b;
+  open_node();
+  mc_envelope cast = {.kind = MC_ENV_CAST,
+                      .instance = ECHO_ACTOR(0),
+                      .type = e.type->hash,
+                      .name = "wait",
+                      .name_len = 4};
+  for (int i = 0; i < MC_SECRET_SIZE; i++) cast.secret[i] = (uint8_t)i;
+  mc_buf_init(&b, &e.keeper);
+  size_t frame = mc__frame_open(&b);
+  mc__envelope_write(&b, &cast);
+  mc_write_array(&b, 0);
+  mc__frame_close(&b, frame);
+  for (int round = 0; round < 3; round++) { /* credit comes back */
+    for (int i = 0; i < MC_CAST_WINDOW / 2; i++)
+      CHECK(mc_node_deliver(e.node, peer, b.data, b.len));
+    for (int i = 0; i < MC_CAST_WINDOW / 2; i++) mc_node_step(e.node, 1000);
+  }
+  int taken_in = 0;
+  while (taken_in < 2 * MC_CAST_WINDOW && mc_node_deliver(e.node, peer, b.data, b.len))
+    taken_in++;
+  CHECK(taken_in <= MC_CAST_WINDOW && taken_in > MC_CAST_WINDOW / 2);
+  CHECK(mc_peer_is_down(e.node, peer));
+  for (int i = 0; i <= MC_CAST_WINDOW; i++) mc_node_step(e.node, 1000);
+  mc_buf_fini(&b);
+  close_node();
+}
+
 static const check_test tests[] = {
     {"hostile: 6 bytes that claim 2^31 elements are malformed and take no memory [F4]",
      six_bytes},
@@ -323,6 +353,7 @@ static const check_test tests[] = {
      thousand},
     {"hostile: a link cut anywhere holds what came and no more [F4]", cut_links},
     {"hostile: 20,000 calls of one actor fill its mailbox and no more [F4]", flood},
+    {"hostile: casts without credit end the link [F4]", casts},
 };
 
 int main(void) { return CHECK_RUN(tests); }

@@ -27,6 +27,7 @@ typedef struct echo_task {
   mc_task base;
   mc_wait wait;
   mc_turn *turn;
+  bool cancelled;
   mc_buf values;
   struct echo_task *next; /* of those that answer later */
 } echo_task;
@@ -148,9 +149,20 @@ static inline void echo_resume(void *ud, mc_task *t) {
   echo_task **at = &e->later;
   while (*at != task) at = &(*at)->next;
   *at = task->next;
-  echo_answer(e, task->turn, &task->values);
+  if (task->cancelled) {
+    mc_reply_error(e->node, task->turn, MC_E_CANCELLED, NULL);
+    mc_turn_end(e->node, task->turn);
+  } else {
+    echo_answer(e, task->turn, &task->values);
+  }
   mc_buf_fini(&task->values);
   e->host.alloc(e->host.ud, task, sizeof *task, 0);
+}
+
+static inline void echo_cancel(void *ud, mc_turn *t) {
+  echo *e = ud;
+  for (echo_task *task = e->later; task; task = task->next)
+    if (task->turn == t) task->cancelled = true;
 }
 
 static inline void echo_resign(void *ud, mc_actor *a) { (void)ud, (void)a; }
@@ -161,12 +173,13 @@ static inline void echo_open(echo *e) {
       (mc_host){&e->memory, memory_alloc, echo_now, echo_random, echo_connect, echo_send};
   e->keeper = (mc_host){.ud = &e->kept, .alloc = memory_alloc};
   for (int i = 0; i < ECHO_PEERS; i++) mc_buf_init(&e->sent[i], &e->keeper);
-  mc_config config = {.host = e->host,
-                      .language = {e, echo_start, echo_settle, echo_resume, echo_resign},
-                      .name = "self",
-                      .name_len = 4,
-                      .incarnation = 1,
-                      .call_timeout_ms = 1000};
+  mc_config config = {
+      .host = e->host,
+      .language = {e, echo_start, echo_settle, echo_resume, echo_resign, echo_cancel},
+      .name = "self",
+      .name_len = 4,
+      .incarnation = 1,
+      .call_timeout_ms = 1000};
   e->node = mc_node_new(&config);
   e->type = mc_type_named(e->node, "Counter", 7);
   mc_type *reentrant = mc_type_named(e->node, "fuzz.box", 8);

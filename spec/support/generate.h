@@ -236,9 +236,11 @@ static inline void gen_recipient(gen *g) {
   gen_text(g, gen_name(g));
 }
 
+enum { GEN_KINDS = 8 };
+
 /* An envelope of one kind, without its frame. */
 static inline void gen_envelope(gen *g, unsigned kind) {
-  static const uint8_t fields[] = {4, 10, 7, 3, 5, 4, 3};
+  static const uint8_t fields[GEN_KINDS] = {4, 10, 7, 3, 5, 4, 3, 4};
   gen_head(g, 4, fields[kind]);
   gen_head(g, 0, kind);
   switch (kind) {
@@ -249,7 +251,7 @@ static inline void gen_envelope(gen *g, unsigned kind) {
     break;
   case 1: {
     size_t chain = gen_below(g, 8) ? gen_below(g, 4) : gen_below(g, 33);
-    gen_head(g, 0, 1 + gen_id(g) / 2);
+    gen_head(g, 0, gen_below(g, 2) ? gen_below(g, 30) : 1 + gen_id(g) / 2);
     gen_recipient(g);
     gen_id_or_nil(g);
     gen_id_or_nil(g);
@@ -274,7 +276,8 @@ static inline void gen_envelope(gen *g, unsigned kind) {
     gen_put(g, "\xf6", 1);
     break;
   case 5:
-    gen_head(g, 0, 1 + gen_id(g) / 2);
+  case 7:
+    gen_head(g, 0, kind == 7 ? gen_below(g, 30) : 1 + gen_id(g) / 2);
     gen_head(g, 0, gen_instance(g));
     gen_secret(g);
     break;
