@@ -59,6 +59,7 @@ help:
 	@echo 'make install  both, with headers and a pkg-config file, below PREFIX ($(PREFIX))'
 	@echo 'make example  builds and runs the C program in bindings/examples'
 	@echo 'make unit     the C unit tests, under AddressSanitizer and UndefinedBehaviorSanitizer'
+	@echo 'make sim      $(B)/sim/: a Lua and a wasm with nodes under a simulated clock and network, for spec/sim'
 	@echo 'make fuzz     each fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS)); FUZZ=value runs one'
 	@echo 'make lint     luacheck, eslint, gcc and emcc warnings, clang-format'
 	@echo 'make format   clang-format over our C'
@@ -269,6 +270,47 @@ $(U)/%: spec/runtime/%.c $(UNIT_OBJECTS) $(UNIT_VECTORS) $(wildcard spec/support
 .PHONY: unit
 unit: $(UNIT)
 	@scripts/unit.sh $(UNIT)
+
+# --- simulation ---------------------------------------------------------------------------------
+
+# Nodes under a simulated clock and network (spec/support/sim.c), twice: linked into a wasm, and into an
+# interpreter of the same patched Lua.
+S := $(B)/sim
+SIM_OBJECTS := $(patsubst %.c,$(S)/%.o,$(patsubst $(B)/%,%,$(addprefix $(LUA)/src/,$(LUA_C) lua.c) \
+  $(addprefix $(CJSON)/,$(CJSON_C)) $(RUNTIME) $(BINDINGS) $(EMBEDDED)) spec/support/sim.c)
+SIM_CFLAGS ?= -O2 -g
+# Where busted and what it needs are.
+SIM_PATHS = $(shell lua5.4 -e 'for k, v in pairs {PATH = package.path, CPATH = package.cpath} do \
+  io.write(("-DLUA_%s_DEFAULT=%q "):format(k, "\""..v.."\"")) end')
+
+$(S)/lua-5.4.7/%.o $(S)/lua-cjson-2.1.0/%.o: WARN := -w
+$(S)/lua-5.4.7/%.o $(S)/lua-cjson-2.1.0/%.o: STD := -std=gnu11
+$(S)/lua-cjson-2.1.0/%.o: STD += $(CJSON_FLAGS)
+$(S)/lua-5.4.7/%.o: INCLUDES := -include spec/support/sim_lua.h
+$(S)/lua-5.4.7/src/lua.o: STD += -DSIM_MAIN
+$(S)/lua-5.4.7/src/loadlib.o: STD += $(SIM_PATHS)
+define compile_sim
+@mkdir -p $(@D)
+@echo '$(CC) $<'
+$(Q)$(CC) $(SIM_CFLAGS) $(STD) $(WARN) $(INCLUDES) -I$(LUA)/src -c -o $@ $<
+endef
+$(SIM_OBJECTS): $(HEADERS) spec/support/sim_lua.h $(SELF) $(LUA)/.stamp $(CJSON)/.stamp | $(B)/deps-test.stamp
+$(LUA)/src/lua.c: $(LUA)/.stamp ;
+$(S)/%.o: $(B)/%.c
+	$(compile_sim)
+$(S)/%.o: %.c
+	$(compile_sim)
+$(S)/lua: $(SIM_OBJECTS) $(SELF)
+	$(CC) $(SIM_CFLAGS) -Wl,-E -o $@ $(SIM_OBJECTS) -lm -ldl
+
+SIM_WASM_OBJECTS := $(WASM_OBJECTS) $(W)/spec/support/sim.o
+$(W)/spec/support/sim.o: $(HEADERS) $(SELF) $(LUA)/.stamp
+$(S)/mooncast.wasm: $(SIM_WASM_OBJECTS) $(SELF)
+	@mkdir -p $(@D)
+	$(EMCC) $(WASM_LDFLAGS) -o $@ $(SIM_WASM_OBJECTS)
+
+.PHONY: sim
+sim: $(S)/lua $(S)/mooncast.wasm
 
 # --- fuzzers ------------------------------------------------------------------------------------
 

@@ -228,7 +228,11 @@ static void conclude(mc_lua *M, mc_lua_task *t, bool made) {
 
 /* The init of an actor that was awaited is over. */
 void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, bool raised) {
-  mc_lua_task *to = t->joiners;
+  mc_lua_task *to = t->maker; /* NULL: it no longer waits, so nobody would have the actor */
+  if (!to) {
+    conclude(M, t, false);
+    return;
+  }
   if (raised) {
     size_t len;
     const char *trace = lua_tolstring(M->L, -1, &len);
@@ -286,10 +290,16 @@ static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int init, int first,
     mc__lua_task_free(M, t);
     return mc__lua_raise(L, code, "%s", why.text);
   }
+  if (self->turn) t->deadline_ms = self->deadline_ms;
   int status = mc__lua_task_run(M, L, t, nargs + 1, &nresults);
+  if (status != LUA_YIELD && t->children) {
+    t->maker = self;
+    mc__lua_end(M, t, status, nresults);
+    return mc__lua_await(L, M, MC_AWAIT_INIT, init_k, ref);
+  }
   if (status == LUA_YIELD) {
-    t->joiners = self;
-    return mc__lua_await(L, M, init_k, ref);
+    t->maker = self;
+    return mc__lua_await(L, M, MC_AWAIT_INIT, init_k, ref);
   }
   if (status != LUA_OK) return init_failed(L, M, t);
   conclude(M, t, true);
@@ -367,6 +377,7 @@ static int l_on(lua_State *L) {
 /* vtable */
 void mc__lua_resign(void *ud, mc_actor *a) {
   mc_lua *M = ud;
+  mc__lua_cancel_loose(M, a);
   if (!a->object) return; /* never was */
   tell(M, MC_ON_RESIGN, a);
   luaL_unref(M->L, LUA_REGISTRYINDEX, a->object);

@@ -83,6 +83,16 @@ static int direct_done(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *sel
   return code ? raise_call(L, M, self, code, why.text) : nresults;
 }
 
+/* The handler awaits, or has returned and its tasks have yet to end: the caller waits like any other. */
+static int direct_deferred(lua_State *L, mc_lua *M, const mc_request *q, mc_lua_task *t,
+                           int status, int nresults) {
+  mc_lua_task *self = mc__lua_task_current(M);
+  mc_error code = mc_turn_defer(M->node, t->turn, q);
+  if (status != LUA_YIELD) mc__lua_end(M, t, status, nresults);
+  if (code) return raise_call(L, M, self, code, NULL);
+  return mc__lua_await(L, M, MC_AWAIT_CALL, call_k, 0);
+}
+
 /* Runs the handler now; its name stands at `name`, arguments are the values from `first` on. The task
 ** for it was reserved: up to its run nothing here raises without ending the turn. */
 static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *turn,
@@ -91,6 +101,8 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   int nresults, nargs = lua_gettop(L) - first + 1;
   mc_lua_task *self = mc__lua_task_current(M), *t = mc__lua_task_new(M, L);
   t->turn = turn;
+  turn->task = t;
+  t->deadline_ms = turn->deadline_ms;
   if (!lua_checkstack(t->co, 8))
     return direct_refused(L, M, t, self, MC_E_OUT_OF_MEMORY, NULL);
   bool known =
@@ -104,11 +116,9 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   M->depth++;
   int status = mc__lua_task_run(M, L, t, nargs + 1, &nresults);
   M->depth--;
-  if (status == LUA_OK) return direct_done(L, M, t, self, nresults);
-  if (status != LUA_YIELD) return direct_failed(L, M, t, self);
-  code = mc_turn_defer(M->node, turn, q);
-  if (code) return raise_call(L, M, self, code, NULL);
-  return mc__lua_await(L, M, call_k, 0);
+  if (status == LUA_OK && !t->children) return direct_done(L, M, t, self, nresults);
+  if (status != LUA_YIELD && !t->children) return direct_failed(L, M, t, self);
+  return direct_deferred(L, M, q, t, status, nresults);
 }
 
 static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
@@ -119,7 +129,7 @@ static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
   q->type = ref->type;
   q->from = self->turn;
   q->trace = self->turn ? self->turn->trace : 0;
-  q->timeout_ms = self->timeout_ms;
+  q->timeout_ms = mc__lua_time_left(M, self);
   q->wait = &self->wait;
   q->direct = M->depth < MAX_DIRECT;
 }
@@ -151,7 +161,7 @@ static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, i
     self->parked = NULL;
     return raise_call(L, M, self, code, NULL);
   }
-  return mc__lua_await(L, M, call_k, 0);
+  return mc__lua_await(L, M, MC_AWAIT_CALL, call_k, 0);
 }
 
 /* The function behind ref:method(...). Upvalue 1: the method's name. */
@@ -212,7 +222,7 @@ static int cast(lua_State *L) {
   call_is(self, ref, q.method);
   switch (mc_send_begin(M->node, &q, &s)) {
   case MC_ROUTE_BYTES: break;
-  case MC_ROUTE_WAIT: return mc__lua_await(L, M, cast_k, 0);
+  case MC_ROUTE_WAIT: return mc__lua_await(L, M, MC_AWAIT_ROOM, cast_k, 0);
   default: return raise_call(L, M, self, s.error, NULL);
   }
   mc_error code = mc__lua_write_all(M, L, 3, lua_gettop(L) - 2, s.out, "arguments", &why);
@@ -316,6 +326,7 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
   mc_lua_task *t = (mc_lua_task *)(void *)((char *)wait - offsetof(mc_lua_task, wait));
   settling s = {.M = M, .t = t, .o = o};
   if (!t->parked) return;
+  if (o->failed && o->code == MC_E_CANCELLED && t->cancelled) t->told = true;
   if (!o->failed && !o->values)
     mc__lua_wake(M, t, 0, false);
   else if (mc__lua_try(M->L, settle_protected, &s))
@@ -372,6 +383,8 @@ static int start_protected(lua_State *L) {
   int nargs = 0;
   s->t = mc__lua_task_new(s->M, L);
   s->t->turn = turn;
+  s->t->deadline_ms = turn->deadline_ms;
+  turn->task = s->t;
   if (turn->kind == MC_STOP) {
     lua_pushliteral(L, "stopped");
     if (!push_handler(L, turn->actor, 2)) {
@@ -522,11 +535,28 @@ static void raise_there(mc_lua *M, mc_lua_task *t) {
     mc_reply_error(M->node, turn, code, size_or_memory(code, "the error is too large"));
 }
 
+/* The error on top of co is our own that says so. */
+static bool is_cancelled(mc_lua *M, lua_State *co) {
+  int top = lua_gettop(co);
+  bool is = mc__lua_is_error(M, co, top) && lua_getfield(co, top, "code") == LUA_TSTRING &&
+            strcmp(lua_tostring(co, -1), "cancelled") == 0;
+  lua_settop(co, top);
+  return is;
+}
+
 void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   mc_turn *turn = t->turn;
   mc_wait *w = mc_turn_waiter(M->node, turn);
   bool elsewhere = turn->call && turn->origin != MC_SELF;
   lua_checkstack(t->co, 16); /* a coroutine that ran has as many */
+  if (raised && t->told && is_cancelled(M, t->co)) {
+    mc_reply_error(M->node, turn, MC_E_CANCELLED,
+                   !t->unstarted ? "it was cancelled while it ran"
+                                  : "it was cancelled before it started");
+    t->turn = NULL;
+    mc_turn_end(M->node, turn);
+    return;
+  }
   turn->fatal = raised && turn->actor->type->fragile;
   if (raised && turn->kind == MC_STOP) {
     report_cast(M, t);

@@ -152,18 +152,25 @@ void mc__lua_try_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, lua_State *
   lua_settop(L, top);
 }
 
-/* The traceback of co without the frames of our own library, which say nothing to the user; the
-** empty string when no Lua of the user's is left. */
-static void push_own_frames(lua_State *to, lua_State *co) {
-  luaL_traceback(to, co, NULL, 0);
-  const char *text = lua_tostring(to, -1), *library = strstr(text, "\n\tmooncast.");
-  if (!library) return;
+/* The traceback that a task left, without the frames of our own library, which say nothing to the
+** user; the empty string when no Lua of the user's is in it. */
+static void push_own_frames(lua_State *L, mc_lua_task *t) {
+  static const char guard[] = "\n\t[C]: in ?"; /* the frame that every task starts with */
+  size_t len;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &t->trace) != LUA_TSTRING) {
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+    return;
+  }
+  const char *text = lua_tolstring(L, -1, &len), *end = strstr(text, "\n\tmooncast.");
+  if (!end) end = text + len;
+  if ((size_t)(end - text) >= sizeof guard - 1 && memcmp(end - sizeof guard + 1, guard, sizeof guard - 1) == 0)
+    end -= sizeof guard - 1;
   bool users = false;
-  for (const char *line = strstr(text, "\n\t"); line && line < library;
-       line = strstr(line + 1, "\n\t"))
+  for (const char *line = strstr(text, "\n\t"); line && line < end; line = strstr(line + 1, "\n\t"))
     users = users || strncmp(line, "\n\t[C]:", 6) != 0;
-  lua_pushlstring(to, text, users ? (size_t)(library - text) : 0);
-  lua_replace(to, -2);
+  lua_pushlstring(L, text, users ? (size_t)(end - text) : 0);
+  lua_replace(L, -2);
 }
 
 /* core.traceback([error]) -> text of the last error that a call of this task raised, if it was that
@@ -211,7 +218,7 @@ static int trace_protected(lua_State *L) {
   if (!lua_checkstack(co, 1)) return 0;
   lua_pushvalue(co, -1);
   lua_xmove(co, L, 1);
-  push_own_frames(L, co);
+  push_own_frames(L, f->t);
   if (push_kept(f->M, L, f->t, 2)) {
     const char *own = lua_tostring(L, -2);
     lua_pushfstring(L, *own ? "%s\n%s" : "%s%s", lua_tostring(L, -1), own);
@@ -230,11 +237,6 @@ void mc__lua_failed(mc_lua *M, lua_State *L, mc_lua_task *t) {
     lua_pop(L, 1);
     lua_pushnil(L);
   }
-#if LUA_VERSION_RELEASE_NUM >= 50406
-  lua_closethread(t->co, L);
-#else
-  lua_resetthread(t->co);
-#endif
 }
 
 static int text_protected(lua_State *L) {

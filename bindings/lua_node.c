@@ -197,6 +197,8 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_error(L, M);
   mc__lua_open_ref(L, M);
   mc__lua_open_task(L, M);
+  mc__lua_open_async(L);
+  mc__lua_open_coroutine(L);
   mc__lua_open_call(L, M);
   mc__lua_open_actor(L, M);
   mc__lua_open_transport(L);
@@ -283,7 +285,8 @@ mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t
   set_node(L, M);
   mc_config config = {
       .host = own_host(M),
-      .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume, mc__lua_resign},
+      .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume, mc__lua_resign,
+                   mc__lua_cancel_turn},
       .name = name,
       .name_len = name_len,
       .incarnation = incarnation,

@@ -12,16 +12,43 @@ typedef struct mc_lua mc_lua;
 
 /* A coroutine that the scheduler runs. Tasks that ended are kept with their coroutine and used
 ** again. What a task awaits settles onto the stack of `parked`, the innermost coroutine. */
-typedef struct mc_lua_task {
+typedef struct mc_lua_task mc_lua_task;
+typedef struct mc_lua_handle mc_lua_handle;
+
+/* One task's wait for the end of another: stands in the list of the other's handle. */
+typedef struct mc_joint {
+  struct mc_joint *next;
+  mc_lua_task *task;     /* who waits */
+  mc_lua_handle *handle; /* for whom; NULL when it is in no list */
+} mc_joint;
+
+/* What a task awaits. */
+typedef enum mc_lua_await {
+  MC_AWAIT_NOTHING,
+  MC_AWAIT_CALL,
+  MC_AWAIT_ROOM, /* to cast */
+  MC_AWAIT_SLEEP,
+  MC_AWAIT_TASK,
+  MC_AWAIT_ANY, /* of several tasks */
+  MC_AWAIT_INIT,
+} mc_lua_await;
+
+struct mc_lua_task {
   mc_task base; /* first */
   mc_wait wait;
-  mc_timer timer;              /* of a sleep */
-  struct mc_lua_task *next;    /* free ones; those who await the same task */
-  struct mc_lua_task *joiners; /* who awaits this one */
-  struct mc_lua_task *joined;  /* the one that this awaited last */
+  mc_timer timer; /* of a sleep; of how long a call that was cancelled may take to tell */
+  mc_timer limit; /* of the deadline, while it awaits */
+  mc_lua_task *next;           /* free ones */
+  mc_lua_task *live, *live_before; /* all that are not */
+  mc_lua_task *owner;          /* whose end cancels this one, or NULL */
+  mc_lua_task *children, *sibling, *sibling_before;
+  mc_lua_task *maker; /* who awaits the actor that this one makes */
+  mc_joint one, *joints; /* whom it awaits: itself for one, or several on its stack */
+  int njoints;
   mc_turn *turn;               /* of the handler that it runs, or NULL */
   mc_actor *making;            /* runs the init of this actor */
-  struct mc_lua_handle *handle;
+  mc_lua_handle *handle;
+  mc_actor *loose; /* made by spawn_task in a handler of this actor, or NULL */
   lua_State *co;
   lua_State *parked; /* where it awaits, NULL while it runs */
   int co_ref;
@@ -31,6 +58,18 @@ typedef struct mc_lua_task {
   int blocked;   /* C calls on its stack that no await can cross */
   bool failed;   /* the one value settled is an error */
   bool settled;
+  bool raised;         /* it ended with an error, on top of its coroutine */
+  char trace;          /* its address is the registry key of where it raised */
+  bool fresh;          /* did not run yet */
+  bool cancelled;      /* somebody wants it to end */
+  bool unstarted;      /* it ended before its first step */
+  bool told;           /* and it has heard so: an await has raised */
+  bool ending;         /* returned or raised, and waits for its children to end */
+  bool keeps_none;     /* its children outlive it */
+  int end_status, end_n;
+  mc_lua_await awaits;
+  double since_ms;    /* when it began to await */
+  double deadline_ms; /* of what it does, INFINITY when there is none */
   bool is_root;        /* stands for code that runs outside the scheduler, and blocks */
   double timeout_ms;   /* chosen by mc.with, negative when not */
   const char *letters; /* the declared results of its handler, or NULL: lua_signature.c */
@@ -38,16 +77,17 @@ typedef struct mc_lua_task {
   const mc_type *call_type;
   const char *call_method;
   uint32_t call_peer;
-} mc_lua_task;
+};
 
 /* What mc.async returns. Its first user value holds the results once the task is done; until then
 ** the task keeps it alive. */
-typedef struct mc_lua_handle {
+struct mc_lua_handle {
   mc_lua_task *task; /* NULL when done */
+  mc_joint *joints;  /* who awaits it */
   int nresults;
   mc_error code; /* failed without a value */
-  bool failed, observed;
-} mc_lua_handle;
+  bool failed, observed, cancelled;
+};
 
 typedef struct mc_lua_ref {
   mc_address to;
@@ -70,7 +110,8 @@ struct mc_lua {
   int transports; /* registry reference; 0 until there is one */
   lua_State *L;   /* the main thread */
   mc_lua_task *current;
-  mc_lua_task *free_tasks;
+  mc_lua_task *free_tasks, *live;
+  uint64_t loose; /* tasks that only the end of their actor cancels */
   mc_lua_task root;
   int depth;      /* direct calls nested in one another */
   bool encoding;  /* a user's encode function or hook runs: it cannot await */
@@ -182,7 +223,17 @@ mc_lua_task *mc__lua_task_current(mc_lua *M);
 /* Raises cannot_await, with what to do, where an await cannot be. */
 void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what);
 /* Awaits what settles the current task; k then calls mc__lua_awaited. */
-int mc__lua_await(lua_State *L, mc_lua *M, lua_KFunction k, lua_KContext ctx);
+int mc__lua_await(lua_State *L, mc_lua *M, mc_lua_await what, lua_KFunction k,
+                  lua_KContext ctx);
+/* Asks a task to end: it never starts, or its next await (or the one it is in) raises `cancelled`. */
+void mc__lua_cancel(mc_lua *M, mc_lua_task *t);
+void mc__lua_cancel_turn(void *ud, mc_turn *turn);
+/* The actor ended: so do the tasks that its handlers left behind. */
+void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a);
+/* The end of a task: with children that still run, once those have ended. */
+void mc__lua_end(mc_lua *M, mc_lua_task *t, int status, int nresults);
+/* Milliseconds that a call of the task may take at most; negative: the node's default. */
+double mc__lua_time_left(mc_lua *M, const mc_lua_task *t);
 /* Raises what failed, or returns how many values were settled on top of the stack. */
 int mc__lua_awaited(lua_State *L, mc_lua *M);
 /* The values are on t->parked: it can go on. */
@@ -193,7 +244,15 @@ void mc__lua_wake_failed(mc_lua *M, mc_lua_task *t, mc_error code);
 int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
                      int *nresults);
 void mc__lua_resume(void *ud, mc_task *task);
+/* Keeps the handle at that index with its task; 0: no longer. */
+void mc__lua_set_handle(lua_State *L, const mc_lua_task *t, int handle);
+/* Whether code outside of tasks may await here. */
+bool mc__lua_root_can_await(lua_State *L, mc_lua *M);
 void mc__lua_open_task(lua_State *L, mc_lua *M);
+
+/* lua_async.c, lua_coroutine.c */
+void mc__lua_open_async(lua_State *L);
+void mc__lua_open_coroutine(lua_State *L);
 
 /* lua_call.c */
 void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments);

@@ -157,8 +157,9 @@ time_t mktime(struct tm *tm) {
 // --- Lua's seeds -----------------------------------------------------------------------
 
 // Stock Lua seeds math.random and its string hash with the time and with addresses, which
-// are the same in all nodes here: they would all draw the same numbers.
-unsigned int mc_lua_seed(void) {
+// are the same in all nodes here: they would all draw the same numbers. Weak: the simulation
+// (spec/support/sim.c) has its own.
+__attribute__((weak)) unsigned int mc_lua_seed(void) {
   unsigned int seed;
   mc_random(&seed, sizeof seed);
   return seed;

@@ -21,6 +21,8 @@
 
 unsigned int mc_lua_seed(void);
 #define luai_makeseed(L) mc_lua_seed()
+// table.sort would ask the clock which pivot to take next.
+#define l_randomizePivot() mc_lua_seed()
 
 // Every C call that Lua nests may take 5 KiB of the C stack, which the Makefile makes 1 MiB.
 #define LUAI_MAXCCALLS 200

@@ -158,33 +158,94 @@ mc.call = core.call
 -- the actor's mailbox is full.
 mc.cast = core.cast
 
+local function closing(fn, ...)
+  local arguments = table.pack(...)
+  return setmetatable({}, { __close = function() fn(table.unpack(arguments, 1, arguments.n)) end })
+end
+
 --- Calls fn(...) with options for every call that it makes.
 -- @tparam table options timeout: seconds that each call waits at most
 function mc.with(options, fn, ...)
-  local before = core.timeout()
-  local _ <close> = setmetatable({}, { __close = function() core.timeout(before) end })
-  core.timeout(options.timeout)
+  local _ <close> = closing(core.timeout, core.timeout(options.timeout))
   return fn(...)
 end
 
---- Tasks ------------------------------------------------------------------------------------------
+--- Time -------------------------------------------------------------------------------------------
 
---- Runs fn(...) beside the caller. The task has :await() and :status().
-mc.async = core.async
---- The same; a task that outlives the handler which made it.
-mc.spawn_task = core.async
+--- Gives a whole operation so many seconds: everything in fn(...), on every node, shares them. What
+-- is under way then raises `timeout`, and whoever works on it elsewhere is cancelled. An outer deadline
+-- that is nearer wins. Without fn, a value for `local _ <close> = mc.deadline(2)`.
+-- @tparam number seconds
+-- @usage local reply = mc.deadline(0.5, function() return shop:order(item) end)
+function mc.deadline(seconds, fn, ...)
+  local before = core.deadline(seconds)
+  if not fn then return closing(core.deadline_back, before) end
+  local _ <close> = closing(core.deadline_back, before)
+  return fn(...)
+end
+
+--- Seconds until the deadline of what runs here, or nil when there is none.
+mc.remaining = core.remaining
+
 --- Lets others run for at least so many seconds.
 mc.sleep = core.sleep
 --- Seconds on a clock that never goes back.
 mc.now = core.now
+
+--- Tasks ------------------------------------------------------------------------------------------
+
+--- Runs fn(...) beside the caller. The task has :await(), :cancel() and :status(). It belongs to the
+-- handler, task or program that made it: what still runs when that has returned is cancelled first.
+mc.async = core.async
+--- The same for a task that outlives the call which made it, and its deadline; it ends with its actor.
+mc.spawn_task = core.spawn_task
 --- Where the last error that was caught in this task came from, through every node.
 mc.traceback = core.traceback
+--- What every task of this node waits for: a list of {awaits, of, on, actor, since, at, cancelled}.
+mc.waits = core.waits
 
---- Awaits tasks and returns the first result of each, in their order. The first that failed raises.
+--- Goes through tasks as they end.
+-- @usage for i, task in mc.each(a, b, c) do print(i, task:await()) end
+function mc.each(...)
+  local tasks, left = table.pack(...), {}
+  for i = 1, tasks.n do left[i] = i end
+  return function()
+    if #left == 0 then return nil end
+    local waiting = {}
+    for i, index in ipairs(left) do waiting[i] = tasks[index] end
+    local index = table.remove(left, core.first_of(table.unpack(waiting)))
+    return index, tasks[index]
+  end
+end
+
+local function cancel_all(...)
+  for i = 1, select("#", ...) do (select(i, ...)):cancel() end
+end
+
+--- Awaits all tasks and returns the first result of each, in their order. The first that fails
+-- cancels the others and raises.
 function mc.all(...)
+  local _ <close> = closing(cancel_all, ...)
   local n, results = select("#", ...), {}
-  for i = 1, n do results[i] = select(i, ...):await() end
+  for i, task in mc.each(...) do results[i] = task:await() end
   return table.unpack(results, 1, n)
+end
+
+--- The results, or the error, of the task that ends first; the others are cancelled.
+function mc.race(...)
+  local _ <close> = closing(cancel_all, ...)
+  return (select(core.first_of(...), ...)):await()
+end
+
+--- The results of the first task that does not fail; the others are cancelled. When all fail, raises
+-- what the last one raised.
+function mc.any(...)
+  local _ <close> = closing(cancel_all, ...)
+  local left = select("#", ...)
+  for _, task in mc.each(...) do
+    left = left - 1
+    if task:status() == "done" or left == 0 then return task:await() end
+  end
 end
 
 --- Extending --------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ local spawning = 0
 -- request goes out at the end of the same step, over the host.
 local function end_with_last()
   if spawning > 0 or core.load() > 1 then return end
-  core.async(function()
+  core.spawn_task(function()
     if spawning > 0 or core.load() > 1 then return end
     core.cast(node.host(), "stop_node", self_name)
   end)
@@ -243,7 +243,7 @@ local function fetch(name, hash, from)
   if not sibling then
     core.error("not_permitted", "definitions come from nodes of the same host only, not from " .. from)
   end
-  fetching[key] = fetching[key] or core.async(function()
+  fetching[key] = fetching[key] or core.spawn_task(function()
     return install(name, hash, core.call(sibling.ref, "definition", name, hash), sibling)
   end)
   local task <close> = setmetatable({}, { __close = function() fetching[key] = nil end })
@@ -385,7 +385,7 @@ end
 function node.run_main(own, path, source, ...)
   local running = {}
   for name, sibling in pairs(node.siblings) do
-    if name ~= self_name then running[#running + 1] = core.async(core.call, sibling.ref, "run", path, source, ...) end
+    if name ~= self_name then running[#running + 1] = core.spawn_task(core.call, sibling.ref, "run", path, source, ...) end
   end
   for _, task in ipairs(running) do task:await() end
   if own then core.call(own, "main", ...) end
@@ -432,6 +432,7 @@ end
 
 --- One entry of the REPL.
 function Node:eval(entry)
+  core.keep_none() -- what an entry starts goes on behind the prompt
   local status, text = require("mooncast.repl").eval(entry, _G, core.traceback)
   io.stdout:flush() -- what it wrote stands before its results
   return status, text
@@ -447,6 +448,20 @@ end
 
 function Node:peer_up(name, incarnation, secret) node.peer_up(name, incarnation, secret) end
 function Node:peer_down(name, incarnation) node.peer_down(name, incarnation) end
+
+--- What waits on this node, as lines, for a program that can never end.
+function Node:waits()
+  local lines = {}
+  for _, wait in ipairs(core.waits()) do
+    if wait.actor ~= "mc.node" or wait.of then
+      lines[#lines + 1] = ("%s%s waits for %s%s, since %.1f s"):format(wait.at or "", wait.actor or "a task",
+        wait.of or (wait.awaits == "sleep" and "a time that never comes") or wait.awaits,
+        wait.on and " on " .. wait.on or "", wait.since)
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
 function Node:stats() return core.stats() end
 
 core.on_travelled_error(definition.explain)

@@ -32,6 +32,7 @@ mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m) {
   a->turns = t;
   t->kind = m->kind;
   t->fatal = false;
+  t->task = NULL;
   t->origin = m->origin;
   t->call = m->call;
   t->deadline_ms = m->deadline_ms;

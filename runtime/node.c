@@ -26,6 +26,8 @@ void *mc__alloc(mc_node *n, void *ptr, size_t osize, size_t nsize) {
 
 double mc_node_now(mc_node *n) { return n->now_ms = n->host.now_ms(n->host.ud); }
 
+double mc_node_seen(const mc_node *n) { return n->now_ms; }
+
 void mc_node_set_call_timeout(mc_node *n, double ms) { n->call_timeout_ms = ms; }
 
 void mc_node_random(mc_node *n, void *out, size_t len) {

@@ -10,6 +10,8 @@ const make = process.env.MAKE || "make";
 // Two nodes besides the one that the specs run on.
 const WORKERS = "3";
 const busted = (link) => ["node", "worker-shell/cli.js", "test", "--workers", WORKERS, "--link", link, "spec/"];
+// Nodes under a simulated clock and network; in the other suites these specs are skipped.
+const simulation = ["spec/support/run_busted.lua", "spec/sim"];
 
 // Test files in JavaScript, wherever under spec/ they are: they import node's test runner.
 const jsTests = readdirSync("spec", { recursive: true })
@@ -36,6 +38,12 @@ const suites = [
     run: busted("ring"),
   },
   { name: "busted, wasm, ports", run: busted("port") },
+  {
+    name: "simulation, native",
+    build: [make, "-s", "sim"],
+    run: ["build/sim/lua", ...simulation],
+  },
+  { name: "simulation, wasm", run: ["node", "spec/support/sim-wasm.mjs", ...simulation] },
   { name: "JavaScript", run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
 ];
 

@@ -57,6 +57,9 @@ return {
   F1 = "bindings/value_spec.lua",
   F2 = "bindings/value_spec.lua runtime/vectors_spec.lua",
   F3 = "bindings/value_spec.lua",
+  F4 = "bindings/hostile.test.js bindings/hostile_spec.lua runtime/envelope_test.c runtime/hostile_test.c "
+    .. "runtime/value_test.c",
+  F7 = "bindings/hostile.test.js bindings/hostile_spec.lua",
   F9 = "bindings/value_spec.lua",
   H9 = "lua/actor_spec.lua",
   I1 = "worker-shell/topology.test.js",

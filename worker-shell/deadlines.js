@@ -22,6 +22,10 @@ export class Deadlines {
     this.#now = now;
   }
 
+  now() {
+    return this.#now();
+  }
+
   get size() {
     return this.#size;
   }

@@ -6,7 +6,7 @@ import { MAX_FRAME, Reader, Writer, malformed } from "./cbor.js";
 import { encodeValue, encodeValues } from "./value.js";
 
 /** Kinds of envelopes, by their number on the wire. */
-export const Kind = Object.freeze({ HELLO: 0, CALL: 1, CAST: 2, REPLY: 3, ERROR: 4, STOP: 5, CREDIT: 6 });
+export const Kind = Object.freeze({ HELLO: 0, CALL: 1, CAST: 2, REPLY: 3, ERROR: 4, STOP: 5, CREDIT: 6, CANCEL: 7 });
 
 export const WIRE_VERSION = 1;
 /** Calls that wait for one another: MC_MAX_CHAIN. */
@@ -16,7 +16,7 @@ const FRAME_HEAD = 5;
 const BYTES_OF_32_BITS = 0x5a;
 const UINT32_MAX = 0xffffffff;
 /** Items in the array of each kind. */
-const FIELDS = [4, 10, 7, 3, 5, 4, 3];
+const FIELDS = [4, 10, 7, 3, 5, 4, 3, 4];
 
 const utf8 = new TextEncoder();
 
@@ -129,13 +129,18 @@ export function encodeError({ call, code, value, traceback = null }) {
   });
 }
 
-/** @returns {Uint8Array} a frame */
-export function encodeStop({ call, instance, secret }) {
-  return frame(Kind.STOP, (writer) => {
+/** What names a call and its actor, and no more. */
+function encodeNamed(kind, { call, instance, secret }) {
+  return frame(kind, (writer) => {
     writer.uint(call);
     writer.uint(instance);
     writer.bytes(secret);
   });
+}
+
+/** @returns {Uint8Array} a frame */
+export function encodeStop(stop) {
+  return encodeNamed(Kind.STOP, stop);
 }
 
 /** @returns {Uint8Array} a frame */
@@ -144,6 +149,11 @@ export function encodeCredit({ instance, count }) {
     writer.uint(instance);
     writer.uint(count);
   });
+}
+
+/** @returns {Uint8Array} a frame */
+export function encodeCancel(cancel) {
+  return encodeNamed(Kind.CANCEL, cancel);
 }
 
 /* ---- reading ---------------------------------------------------------------------------------- */
@@ -155,9 +165,14 @@ const readers = [
   (reader) => ({ ...readRecipient(reader), trace: readTrace(reader), body: reader.rest() }),
   (reader) => ({ call: reader.uint(), body: reader.rest() }),
   (reader) => ({ call: reader.uint(), code: reader.uint(255), body: reader.rest() }),
-  (reader) => ({ call: reader.uint(), instance: reader.uint(), secret: reader.bytes(16) }),
+  readNamed,
   (reader) => ({ instance: reader.uint(), count: reader.uint(UINT32_MAX) }),
+  readNamed,
 ];
+
+function readNamed(reader) {
+  return { call: reader.uint(), instance: reader.uint(), secret: reader.bytes(16) };
+}
 
 function readRecipient(reader) {
   return {

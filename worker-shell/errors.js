@@ -64,6 +64,7 @@ export function bareText(error) {
 /** What a system error says when the answering system said no more than its code. */
 const descriptions = {
   timeout: "it did not answer in time",
+  cancelled: "it was cancelled",
   dead_actor: "the actor has ended, or never was",
   overloaded: "its mailbox is full",
   deadlock: "the actor waits, through the calls of this handler, for this very call",
@@ -75,16 +76,18 @@ const descriptions = {
  * A system error that a node answered a call with.
  * @param {string} code
  * @param {string | null} text what the node said
- * @param {{ type: string, method: string, node: string }} call
+ * @param {{ type: string, method: string, node: string, cause?: unknown }} call cause: why its
+ *   caller took it back
  */
-export function answeredError(code, text, { type, method, node }) {
+export function answeredError(code, text, { type, method, node, cause }) {
   const label = `${type}:${method}`;
   // The text is the type that the actor has.
   if (code === "type_mismatch" && text) {
     const error = new ActorError(code, `${label}: the actor is a ${text}, not a ${type}`, { node });
     return Object.assign(error, { expected: type, found: text });
   }
-  return new ActorError(code, `${label}: ${text || (descriptions[code] ?? "it failed")}`, { node });
+  const more = code === "cancelled" && cause !== undefined ? { node, cause } : { node };
+  return new ActorError(code, `${label}: ${text || (descriptions[code] ?? "it failed")}`, more);
 }
 
 function raisedText(value) {

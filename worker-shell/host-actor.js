@@ -3,6 +3,7 @@
  * its end, awaits included, before the next, unless it was exposed as reentrant.
  */
 import { ActorError } from "./errors.js";
+import { Turn } from "./turn.js";
 
 /** Messages waiting in one mailbox: MC_MAILBOX_BOUND. */
 export const MAILBOX_BOUND = 4096;
@@ -24,16 +25,21 @@ export function methodOf(object, name) {
 
 /**
  * What a handler finds as `this`: the exposed object with these names in front of its own. Calls
- * made through it carry the deadline, the chain and the trace of the message being handled.
+ * made through it carry the deadline, the chain and the trace of the message being handled; those
+ * that are awaited when its caller cancels it are cancelled too. Later ones are not: they clean up.
  *
  *   this.call(ref, method, args, options)   this.cast(ref, method, args)
  *   this.remaining()  milliseconds, Infinity when nobody chose a deadline
+ *   this.signal       aborts when the caller no longer wants the answer
  *   this.trace        this.self  the object itself, for its private fields
  */
 function contextFor(object, turn, node) {
   const own = {
     self: object,
     trace: turn.trace,
+    get signal() {
+      return turn.signal;
+    },
     remaining: () => turn.deadline - node.now(),
     call: (ref, method, args = [], options = {}) => node.callFrom(turn, ref, method, args, options),
     cast: (ref, method, args = []) => node.castFrom(turn, ref, method, args),
@@ -65,6 +71,8 @@ function resultsOf(result) {
  * @typedef {object} Message what a node hands to an actor
  * @property {"call" | "cast" | "stop"} kind
  * @property {string} method
+ * @property {object} origin the peer that sent it
+ * @property {number} [call] its number there
  * @property {number} deadline by the node's clock
  * @property {number[]} chain
  * @property {number | null} trace
@@ -131,8 +139,7 @@ export class HostActor {
   }
 
   async #start(message) {
-    const id = this.#node.turnId();
-    const turn = { ...message, id, chain: [...message.chain, id] };
+    const turn = new Turn(message, this.#node.turnId());
     this.#turns.add(turn);
     try {
       await this.#handle(message, turn);
@@ -147,7 +154,7 @@ export class HostActor {
   async #handle(message, turn) {
     if (message.kind === "stop") return this.#stop(message);
     // Its caller has given up already.
-    if (message.deadline <= this.#node.now()) throw new ActorError("timeout", "the deadline passed in the mailbox");
+    if (message.deadline <= this.#node.now()) throw new ActorError("timeout", "its deadline passed before it could start");
     const method = methodOf(this.object, message.method);
     if (!method) throw noSuchMethod(message.method);
     const args = message.decode();
@@ -155,6 +162,7 @@ export class HostActor {
     try {
       result = await Reflect.apply(method, contextFor(this.object, turn, this.#node), args);
     } catch (error) {
+      if (turn.wasEndedBy(error)) throw new ActorError("cancelled", "it was cancelled while it ran");
       return message.raise(error);
     }
     return message.reply(resultsOf(result));
@@ -163,6 +171,21 @@ export class HostActor {
   #stop(message) {
     this.end();
     message.reply([]);
+  }
+
+  /**
+   * The caller no longer wants the answer of a call; it gets one all the same. What waits never
+   * starts, what runs is told, and what was answered before is left alone.
+   * @param {object} origin the peer that called @param {number} call its number there
+   */
+  cancel(origin, call) {
+    const isIt = (message) => message.kind === "call" && message.origin === origin && message.call === call;
+    const turn = [...this.#turns].find(({ message }) => isIt(message));
+    if (turn) return turn.cancel();
+    const at = this.#queue.findIndex(isIt);
+    if (at < 0) return undefined;
+    const [message] = this.#queue.splice(at, 1);
+    return this.#refuse(message, new ActorError("cancelled", "it was cancelled before it started"));
   }
 
   /** The actor is gone: whoever waits in its mailbox is told so. */

@@ -4,8 +4,8 @@
  * outputs the bytes that links take.
  *
  * A call is answered once. The record of a pending call exists before the call is sent, and goes
- * with its answer, its deadline, its signal or the death of its node, whichever is first; what
- * comes later is counted and dropped.
+ * with its answer, its deadline or the death of its node, whichever is first; what comes later is
+ * counted and dropped. Whoever was called is told when nobody waits any more.
  */
 import { malformed } from "./cbor.js";
 import { Deadlines } from "./deadlines.js";
@@ -15,6 +15,7 @@ import {
   WIRE_VERSION,
   decodeEnvelope,
   encodeCall,
+  encodeCancel,
   encodeCast,
   encodeHello,
   encodeReply,
@@ -155,10 +156,13 @@ export class HostNode {
     const frame = this.#requestFrame(address, request, id, remaining);
     return new Promise((resolve, reject) => {
       const done = () => peer.pending.delete(id);
+      const cancel = () => peer.send(encodeCancel({ call: id, ...address }));
       const about = { type: address.type, method: request.method, node: peer.name };
-      const call = new PendingCall(about, frame, { done, resolve, reject });
+      const call = new PendingCall(about, frame, { done, cancel, resolve, reject });
       call.expireAt(this.#deadlines, since, deadline);
       call.abortWith(request.signal);
+      // A handler that was cancelled already was told: what it calls now is to clean up.
+      if (request.turn && !request.turn.cancelled) call.abortWith(request.turn.signal);
       peer.pending.set(id, call);
       peer.sendTo(address.instance, call.request);
       this.#counters.sent += 1;
@@ -293,6 +297,8 @@ export class HostNode {
       case Kind.REPLY:
       case Kind.ERROR:
         return this.#answer(peer, envelope);
+      case Kind.CANCEL:
+        return this.#cancel(peer, envelope);
       case Kind.CREDIT:
         if (!peer.credit(envelope.instance, envelope.count)) throw malformed("credit that was not owed");
         return undefined;
@@ -345,6 +351,12 @@ export class HostNode {
     return actor.permanent ? new ActorError("not_permitted", `${actor.address.type} ends with its node`) : undefined;
   }
 
+  /** A call that nobody waits for any more; it may have been answered already. */
+  #cancel(peer, { call, instance, secret }) {
+    const actor = this.#actors.get(instance);
+    if (actor && sameSecret(actor.address.secret, secret)) actor.cancel(peer, call);
+  }
+
   /** @returns {import("./host-actor.js").Message} */
   #message(peer, envelope) {
     const cast = envelope.kind === Kind.CAST;
@@ -352,6 +364,8 @@ export class HostNode {
     return {
       kind: KIND_NAMES[envelope.kind],
       method: envelope.method ?? "stop",
+      origin: peer,
+      call: envelope.call,
       deadline: this.now() + remaining,
       chain: envelope.chain ?? [],
       trace: envelope.trace ?? null,

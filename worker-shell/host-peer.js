@@ -75,7 +75,10 @@ export class HostPeer {
    */
   sendTo(instance, request) {
     const window = this.#windows.get(instance);
-    if (!window && !request.cast) return this.send(request.frame);
+    if (!window && !request.cast) {
+      this.send(request.frame);
+      return request.sent?.();
+    }
     const open = window ?? { used: 0, queue: [] };
     this.#windows.set(instance, open);
     open.queue.push(request);

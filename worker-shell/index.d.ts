@@ -66,6 +66,10 @@ export type Value =
 export interface CallOptions {
   /** Milliseconds; the callee and what it calls share them. Infinity for no limit. */
   timeout?: number;
+  /**
+   * Takes the call back: whoever was called is told, and the promise is settled when it has confirmed
+   * that, with `cancelled`, or with its result if it had returned.
+   */
   signal?: AbortSignal;
 }
 
@@ -102,6 +106,8 @@ export class RemoteRef<T extends Methods = Methods> {
 export interface Context<O = unknown> {
   readonly self: O;
   readonly trace: number | null;
+  /** Aborts when the caller no longer wants the answer. */
+  readonly signal: AbortSignal;
   /** Milliseconds, Infinity when nobody chose a deadline. */
   remaining(): number;
   call(ref: RemoteRef, method: string, args?: Value[], options?: CallOptions): Promise<any>;

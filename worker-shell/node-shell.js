@@ -6,11 +6,11 @@
  *   start   module, config, link, ...               ready | failed  message
  *   data    bytes                                   data    bytes
  *   accept  from, offer (a ring or a port)          connect to, offer
- *   refused to            no such node              log     level, text, seq
- *   down    name, incarnation                       output  fd, bytes
- *   probe   round                                   idle    round, idle, traffic
- *   logged  count                                   trap    message | exit  status
- *   close                                           closed
+ *   refused to            none, or link dropped     malformed  from
+ *   down    name, incarnation                       log     level, text, seq
+ *   probe   round                                   output  fd, bytes
+ *   logged  count                                   idle    round, idle, traffic
+ *   close                                           closed | trap  message | exit  status
  */
 import { EventLoop } from "./event-loop.js";
 import { Exit, NodeInstance } from "./node-instance.js";
@@ -101,7 +101,7 @@ export class NodeShell {
   #makeLoop({ link, doorbells, slot, spin }) {
     const outside = {
       traffic: this.#traffic,
-      malformed: (peer) => this.#write("error", `the link from ${this.#peers[peer].name} was malformed and is dropped`),
+      malformed: (peer) => this.#malformed(peer),
       guard: (run) => this.#guard(run),
     };
     if (link !== "ring") return new EventLoop(this.#instance, outside);
@@ -138,6 +138,13 @@ export class NodeShell {
     this.#traffic.sent(peer, taken);
     this.#post("data", { bytes: batch.buffer }, [batch.buffer]);
     return taken;
+  }
+
+  /** Whoever sent that awaits answers in vain: the host tells it so. */
+  #malformed(peer) {
+    const { name, incarnation } = this.#peers[peer];
+    this.#write("error", `the link from ${name} was malformed and is dropped`);
+    this.#post("malformed", { from: { name, incarnation } });
   }
 
   #write(level, text) {

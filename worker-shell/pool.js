@@ -148,6 +148,7 @@ export class Pool {
       exit,
       foreign,
       connect: (node, message) => this.#connect(node, message),
+      malformed: (node, { from }) => this.refuse(from, node),
       dead: (node, cause) => this.#down(node, cause),
     };
   }
@@ -160,6 +161,15 @@ export class Pool {
     return target.post("accept", { from: { name: from.name, incarnation: from.incarnation }, offer }, transfer);
   }
 
+  /**
+   * Tells a node that its link to another was dropped: no answer will come from there.
+   * @param {{ name: string, incarnation: number }} from @param {{ name: string, incarnation: number }} to
+   */
+  refuse(from, { name, incarnation }) {
+    const node = this.route(from.name, from.incarnation);
+    if (typeof node !== "string") node.post("refused", { to: { name, incarnation } });
+  }
+
   #down(node, cause) {
     const { name, incarnation } = node;
     if (this.#nodes.get(name) === node) this.#nodes.delete(name);
@@ -167,9 +177,10 @@ export class Pool {
     this.#freeSlots.push(node.slot);
     for (const other of this.#nodes.values()) other.post("down", { name, incarnation });
     this.#listener.down(node, cause);
-    for (const child of this.list().filter((other) => other.parent === name)) {
-      child.kill("node_down", `node ${child.name} ended with ${name}, which had started it`);
-    }
+    const children = this.list().filter((other) => other.parent === name);
+    return Promise.all(
+      children.map((child) => child.kill("node_down", `node ${child.name} ended with ${name}, which had started it`)),
+    );
   }
 
   /** The dead are told apart from those who never were, the latest of them. */

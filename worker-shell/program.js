@@ -52,17 +52,19 @@ export class Program {
   async #watched(node, method, args) {
     const ref = this.#system.nodeActor(node);
     if (!this.#options.detectStuck) return ref.call(method, args, FOREVER);
-    const stuck = new AbortController();
     const { name, incarnation } = this.#host;
     const busy = () => this.#host.stats().tasks > 0;
-    const detector = new StuckDetector(this.#pool, { name, incarnation, busy }, () => stuck.abort());
+    const over = new AbortController();
+    let detector;
+    const stuck = new Promise((_, reject) => {
+      // Asked before anything is taken back: afterwards nothing would wait any more.
+      detector = new StuckDetector(this.#pool, { name, incarnation, busy }, async () => reject(await this.#explain(node)));
+    });
     try {
-      return await ref.call(method, args, { ...FOREVER, signal: stuck.signal });
-    } catch (error) {
-      if (stuck.signal.aborted) throw await this.#explain(node);
-      throw error;
+      return await Promise.race([ref.call(method, args, { ...FOREVER, signal: over.signal }), stuck]);
     } finally {
       detector.stop();
+      over.abort();
     }
   }
 

@@ -94,8 +94,14 @@ export class System {
       callTimeout: this.#options.callTimeout ?? DEFAULT_CALL_TIMEOUT_MS,
       connect: (name, incarnation) => this.#pool.route(name, incarnation),
       onError: (text) => this.#event("host", { type: "log", level: "error", text }),
-      onMalformed: (peer, error) => this.#event(peer.name, { type: "log", level: "error", text: error.message }),
+      onMalformed: (peer, error) => this.#dropped(peer, error),
     });
+  }
+
+  /** What a node sent to the host was malformed. */
+  #dropped(peer, error) {
+    this.#pool.refuse(peer, this.#host);
+    this.#event(peer.name, { type: "log", level: "error", text: error.message });
   }
 
   /** The host's own actor, which Lua nodes know from the start. */

@@ -15,9 +15,11 @@ const GOODBYE_MS = 500;
  * @typedef {object} Hub what the system does for its nodes
  * @property {(handle: WorkerHandle, bytes: Uint8Array) => void} data
  * @property {(handle: WorkerHandle, message: object) => void} connect
+ * @property {(handle: WorkerHandle, message: object) => void} malformed it dropped somebody's link
  * @property {(handle: WorkerHandle, event: object) => void} event
  * @property {(handle: WorkerHandle, status: number) => void} exit
- * @property {(handle: WorkerHandle, cause: ActorError) => void} dead
+ * @property {(handle: WorkerHandle, cause: ActorError) => Promise<unknown>} dead resolves when those
+ *   that end with it have ended
  * @property {() => void} foreign a message that is none of ours
  */
 
@@ -28,8 +30,10 @@ export class WorkerHandle {
   #starting;
   #logs = 0;
   #idle = new Map();
+  #closing;
   #goodbye;
   #cause;
+  #gone;
   traffic = new Traffic();
   /** When it last said something. */
   heardAt = performance.now();
@@ -115,6 +119,10 @@ export class WorkerHandle {
     this.#hub.connect(this, message);
   }
 
+  malformed(message) {
+    this.#hub.malformed(this, message);
+  }
+
   event(event) {
     this.#hub.event(this, event);
   }
@@ -143,8 +151,14 @@ export class WorkerHandle {
 
   /** Lets the node close itself, then takes its thread away. */
   async close() {
-    if (!this.alive) return;
-    await new Promise((resolve) => {
+    if (!this.alive) return this.#gone;
+    this.#closing ??= this.#sayGoodbye();
+    await this.#closing;
+    return this.kill("closed", `node ${this.name} was closed`);
+  }
+
+  #sayGoodbye() {
+    return new Promise((resolve) => {
       const timer = setTimeout(resolve, GOODBYE_MS);
       this.#goodbye = () => {
         clearTimeout(timer);
@@ -152,14 +166,14 @@ export class WorkerHandle {
       };
       this.post("close");
     });
-    await this.kill("closed", `node ${this.name} was closed`);
   }
 
-  /** Ends the thread whatever it does. */
+  /** Ends the thread whatever it does; resolves when those that it had started have ended, too. */
   async kill(code, why) {
     this.#cause ??= new ActorError(code, why, { node: this.name });
     await this.#thread?.terminate();
     this.die(why);
+    await this.#gone;
   }
 
   /** The one end of a node. @param {string} why */
@@ -174,7 +188,7 @@ export class WorkerHandle {
     this.#idle.clear();
     // A thread whose instance trapped still lives.
     this.#thread?.terminate();
-    this.#hub.dead(this, cause);
+    this.#gone = this.#hub.dead(this, cause);
   }
 }
 
@@ -192,6 +206,9 @@ const receivers = {
   },
   connect(message) {
     this.connect(message);
+  },
+  malformed(message) {
+    this.malformed(message);
   },
   log(message) {
     this.log(message);

@@ -295,6 +295,7 @@ struct mc_turn {
   uint64_t call;      /* call id at the origin; 0: nobody waits */
   double deadline_ms; /* INFINITY when none was chosen */
   uint64_t trace;     /* 0 when none */
+  void *task;         /* the language's, NULL at first */
   const char *method; /* valid until the language's start returns */
   size_t method_len;
   int chain_len; /* the last entry is this turn */
@@ -423,6 +424,8 @@ void mc_node_hello(mc_node *n, mc_buf *out);
 ** bytes afterwards. */
 uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *code);
 double mc_node_now(mc_node *n);
+/* The time as the node last saw it, without asking the host. */
+double mc_node_seen(const mc_node *n);
 void mc_node_random(mc_node *n, void *out, size_t len);
 void mc_node_stats(const mc_node *n, mc_stats *out);
 

@@ -94,7 +94,7 @@ static void golden_read(void) {
     CHECK(b.len == 0 || memcmp(r.at, b.data, b.len) == 0);
     mc_buf_fini(&b);
   }
-  CHECK_INT(kinds, (1u << (MC_ENV_CREDIT + 1)) - 1);
+  CHECK_INT(kinds, (1u << (MC_ENV_CANCEL + 1)) - 1);
 }
 
 static void golden_malformed(void) {

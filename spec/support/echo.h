@@ -139,6 +139,20 @@ static inline void echo_ask(echo *e, echo_task *call) {
   mc_send_commit(e->node, &q, &s);
 }
 
+/* One that the peer may give credit for. */
+static inline void echo_cast(echo *e) {
+  mc_sending s;
+  mc_request q = {.kind = MC_CAST,
+                  .to = &e->asked,
+                  .type = e->type,
+                  .method = "inc",
+                  .method_len = 3,
+                  .timeout_ms = -1};
+  if (mc_send_begin(e->node, &q, &s) != MC_ROUTE_BYTES) return;
+  mc_write_array(s.out, 0);
+  mc_send_commit(e->node, &q, &s);
+}
+
 static inline void echo_resume(void *ud, mc_task *t) {
   echo *e = ud;
   echo_task *task = (echo_task *)t;
@@ -195,6 +209,7 @@ static inline void echo_open(echo *e) {
 static inline void echo_ask_all(echo *e, uint32_t peer) {
   e->asked = (mc_address){.instance = 1, .peer = peer};
   for (int i = 0; i < ECHO_CALLS; i++) echo_ask(e, &e->calls[i]);
+  echo_cast(e);
 }
 
 /* Frees all; how many bytes the node did not give back. */

@@ -145,12 +145,12 @@ static void copy(lua_State *from, int index, lua_State *to, int depth) {
 
 /* ---- a node ---------------------------------------------------------------------------------- */
 
-static void enter(sim_node *n, lua_Number now_us) {
-  n->now_ms = now_us / 1000;
+static void enter(sim_node *n, lua_Number now_ms) {
+  n->now_ms = now_ms;
   current = n;
 }
 
-/* Takes: self, now in microseconds. */
+/* Takes: self, now in milliseconds. */
 static sim_node *check_node(lua_State *L) {
   sim_node *n = luaL_checkudata(L, 1, NODE);
   luaL_argcheck(L, n->L, 1, "the node is closed");
@@ -223,10 +223,10 @@ static int open_protected(lua_State *L) {
   return 0;
 }
 
-/* sim.open(now_us, name, incarnation, secret, seed, prelude) -> node. The prelude is a function as bytes:
+/* sim.open(now_ms, name, incarnation, secret, seed, prelude) -> node. The prelude is a function as bytes:
 ** it gets `tell` and returns the functions for node:call. */
 static int l_open(lua_State *L) {
-  lua_Number now_us = luaL_checknumber(L, 1);
+  lua_Number now_ms = luaL_checknumber(L, 1);
   opening o = {.incarnation = (uint64_t)luaL_checkinteger(L, 3)};
   o.name = luaL_checklstring(L, 2, &o.name_len);
   o.secret = luaL_checklstring(L, 4, &o.secret_len);
@@ -239,7 +239,7 @@ static int l_open(lua_State *L) {
   luaL_setmetatable(L, NODE);
   n->last = &n->first;
   n->random = seed;
-  enter(n, now_us);
+  enter(n, now_ms);
   n->L = lua_newstate(mc__lua_alloc, &n->memory);
   if (n->L) {
     lua_setwarnf(n->L, NULL, NULL);
@@ -254,7 +254,7 @@ static int l_open(lua_State *L) {
                     n->L ? luaL_tolstring(n->L, -1, NULL) : "no memory");
 }
 
-/* node:call(now_us, hook, ...) -> results: runs one of the prelude's functions, outside of tasks. */
+/* node:call(now_ms, hook, ...) -> results: runs one of the prelude's functions, outside of tasks. */
 static int l_call(lua_State *L) {
   sim_node *n = check_node(L);
   const char *hook = luaL_checkstring(L, 3);
@@ -274,7 +274,7 @@ static int l_call(lua_State *L) {
   return status == LUA_OK ? nresults : lua_error(L);
 }
 
-/* node:deliver(now_us, name, incarnation, bytes) -> false when the link from that peer is malformed */
+/* node:deliver(now_ms, name, incarnation, bytes) -> false when the link from that peer is malformed */
 static int l_deliver(lua_State *L) {
   size_t name_len, len;
   sim_node *n = check_node(L);
@@ -289,7 +289,7 @@ static int l_deliver(lua_State *L) {
   return 1;
 }
 
-/* node:refuse(now_us, name, incarnation): there is no such node, and never was. */
+/* node:refuse(now_ms, name, incarnation): there is no such node, and never was. */
 static int l_refuse(lua_State *L) {
   size_t len;
   sim_node *n = check_node(L);
@@ -321,7 +321,7 @@ static void push_output(lua_State *L, const sim_node *n, const output *o) {
   lua_rawseti(L, -2, o->kind == OUT_SEND ? 4 : 3);
 }
 
-/* node:step(now_us) -> in how many milliseconds it wants to run again or nil, outputs or nil. A step
+/* node:step(now_ms) -> in how many milliseconds it wants to run again or nil, outputs or nil. A step
 ** takes no time, and with no time to spend it runs a few tasks only: see mc_node_step. */
 static int l_step(lua_State *L) {
   sim_node *n = check_node(L);

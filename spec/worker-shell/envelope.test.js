@@ -6,6 +6,7 @@ import {
   Kind,
   decodeEnvelope,
   encodeCall,
+  encodeCancel,
   encodeCast,
   encodeCredit,
   encodeError,
@@ -22,7 +23,7 @@ import { fromHex, toHex, vectors } from "./vectors.js";
 const refs = new RefTable({});
 const { valid, malformed, malformed_frames: malformedFrames } = vectors("envelopes");
 
-const encoders = [encodeHello, encodeCall, encodeCast, encodeReply, encodeError, encodeStop, encodeCredit];
+const encoders = [encodeHello, encodeCall, encodeCast, encodeReply, encodeError, encodeStop, encodeCredit, encodeCancel];
 
 /** What an encoder takes, from what a vector says. */
 function fieldsOf(vector) {

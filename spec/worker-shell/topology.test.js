@@ -30,6 +30,8 @@ function Greeter:start_child()
   local name = mc.start_node()
   return name, mc.spawn { Greeter, on = name }
 end
+function Greeter:garble(ref) return self:catch(ref, "hello", "garble" .. " this") end
+function Greeter:stop(name) return mc.stop_node(name), table.concat(mc.nodes(), " ") end
 function Greeter:pending() return mc.stats().pending end
 function Greeter:nodes() return table.concat(mc.nodes(), " ") end
 function Greeter:numbers(to, count)
@@ -141,6 +143,60 @@ for (const link of ["ring", "port"]) {
         await eventually(async () => (await other.call("nodes")) === "w2", "w2 knows");
         events.return();
         await listening;
+      });
+    });
+
+    it("are stopped with those that they started, and whoever asked for it knows at once [I9]", async () => {
+      await withSystem({ link }, async (system) => {
+        const first = await system.spawn("Greeter", [], { on: "w1" });
+        for (let i = 1; i <= 5; i++) {
+          const [name, child] = await first.call("start_child");
+          const [deeper] = await child.call("start_child");
+          assert.deepEqual([name, deeper], [`w1.${i}`, `w1.${i}.1`]);
+          assert.deepEqual(await first.call("stop", [name]), [true, "w1 w2"]);
+          assert.deepEqual(system.nodes(), ["w1", "w2"]);
+        }
+        assert.deepEqual(await first.call("stop", ["w7"]), [false, "w1 w2"]);
+        // The children of another node, too.
+        const second = await system.spawn("Greeter", [], { on: "w2" });
+        await second.call("start_child");
+        assert.deepEqual(await first.call("stop", ["w2"]), [true, "w1"]);
+      });
+    });
+
+    it("that send what is malformed are told so: what is awaited there fails at once, on both sides [D5]", async () => {
+      const workerUrl = new URL("./fixtures/garbles.js", import.meta.url);
+      const lines = [];
+      await withSystem({ link, workerUrl, log: (line) => lines.push(line) }, async (system) => {
+        const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
+        assert.deepEqual(await a.call("pass", [b, "hello", "sound"]), ["Hello, sound!", "w2"]);
+        const waiting = [a.call("catch", [b, "sleep", 1000]), b.call("catch", [a, "sleep", 1000])];
+        for (const ref of [a, b]) await eventually(async () => (await ref.call("pending")) > 0, "both wait");
+        const start = performance.now();
+        assert.deepEqual(await a.call("garble", [b]), [false, "node_down", "w2"]);
+        assert.deepEqual(await Promise.all(waiting), [[false, "node_down", "w2"], [false, "node_down", "w1"]]);
+        assert.ok(performance.now() - start < SOON_MS);
+        await eventually(() => lines.length > 0, "the log has come");
+        assert.match(lines[0].text, /the link from w1 was malformed/);
+        // The host can talk to both of them; one still sleeps on each.
+        for (const ref of [a, b]) assert.equal(await ref.call("pending"), 0);
+        await Promise.all(["w1", "w2"].map((name) => system.terminate(name)));
+      });
+    });
+
+    it("that send the host what is malformed are told so as well [D5]", async () => {
+      const workerUrl = new URL("./fixtures/garbles.js", import.meta.url);
+      const lines = [];
+      await withSystem({ link, workerUrl, log: (line) => lines.push(line) }, async (system) => {
+        const page = system.expose("page", { hello: () => "hello" });
+        const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
+        const waiting = a.call("sleep", [1000]).catch((error) => error.code);
+        const start = performance.now();
+        assert.deepEqual(await b.call("pass", [a, "garble", page]), [false, "node_down", "host"]);
+        assert.equal(await waiting, "malformed");
+        assert.ok(performance.now() - start < SOON_MS);
+        assert.match(lines[0].text, /no frame/);
+        await system.terminate("w1");
       });
     });
 

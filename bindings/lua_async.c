@@ -1,0 +1,323 @@
+/*
+** Tasks as Lua sees them: mc.async and what it returns, waiting for one or several, sleeping, and how
+** long things may take.
+*/
+#include <lauxlib.h>
+#include <lua.h>
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "lua_node.h"
+
+#define HANDLE "mooncast.task"
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+/* The task that ends this one with itself, or else the actor that does. */
+static void set_owner(mc_lua *M, mc_lua_task *t, mc_lua_task *self, bool outlives) {
+  if (!outlives && !self->is_root && !self->keeps_none) {
+    t->owner = self;
+    t->sibling = self->children;
+    if (self->children) self->children->sibling_before = t;
+    self->children = t;
+  } else {
+    t->loose = self->turn ? self->turn->actor : self->loose;
+    if (t->loose) M->loose++;
+  }
+}
+
+static int make(lua_State *L, bool outlives) {
+  mc_lua *M = mc__lua_of(L);
+  mc_lua_task *self = mc__lua_task_current(M);
+  int nargs = lua_gettop(L) - 1;
+  if (lua_type(L, 1) != LUA_TFUNCTION && luaL_getmetafield(L, 1, "__call") == LUA_TNIL)
+    return luaL_typeerror(L, 1, "function");
+  lua_settop(L, nargs + 1);
+  luaL_checkstack(L, 8, NULL);
+  mc_lua_handle *h = lua_newuserdatauv(L, sizeof *h, 1);
+  memset(h, 0, sizeof *h);
+  luaL_setmetatable(L, HANDLE);
+  mc_lua_task *t = mc__lua_task_new(M, L);
+  if (!lua_checkstack(t->co, nargs + 4)) {
+    mc__lua_task_free(M, t);
+    return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for a task");
+  }
+  t->handle = h;
+  t->timeout_ms = self->timeout_ms;
+  if (!outlives) t->deadline_ms = self->deadline_ms;
+  h->task = t;
+  set_owner(M, t, self, outlives);
+  mc__lua_set_handle(L, t, nargs + 2);
+  lua_insert(L, 1);
+  lua_xmove(L, t->co, nargs + 1);
+  t->nargs = nargs;
+  mc_task_ready(M->node, &t->base);
+  return 1;
+}
+
+/* core.async(fn, ...) -> task: runs beside the caller, from the next step on, and ends with it. */
+static int l_async(lua_State *L) { return make(L, false); }
+
+/* core.spawn_task(fn, ...) -> task: outlives the handler that made it, and ends with its actor. */
+static int l_spawn_task(lua_State *L) { return make(L, true); }
+
+/* core.keep_none(): tasks that the running one makes from now on outlive it. */
+static int l_keep_none(lua_State *L) {
+  mc__lua_task_current(mc__lua_of(L))->keeps_none = true;
+  return 0;
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static int push_results(lua_State *L, mc_lua_handle *h) {
+  mc_lua *M = mc__lua_of(L);
+  h->observed = true;
+  if (h->code) return mc__lua_raise(L, h->code, "no memory for the results of the task");
+  lua_getiuservalue(L, 1, 1);
+  int at = lua_gettop(L);
+  luaL_checkstack(L, h->nresults + 4, NULL);
+  for (int i = 1; i <= h->nresults; i++) lua_rawgeti(L, at, i);
+  if (!h->failed) return h->nresults;
+  if (lua_rawgeti(L, at, 0) == LUA_TSTRING) {
+    size_t len;
+    const char *trace = lua_tolstring(L, -1, &len);
+    mc__lua_keep_trace(M, L, mc__lua_task_current(M), -2, trace, len);
+  }
+  lua_pop(L, 1);
+  return lua_error(L);
+}
+
+static int await_k(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  return mc__lua_awaited(L, mc__lua_of(L));
+}
+
+static void join(mc_joint *j, mc_lua_task *self, mc_lua_handle *h) {
+  mc_joint **at = &h->joints;
+  while (*at) at = &(*at)->next;
+  *j = (mc_joint){.task = self, .handle = h};
+  *at = j;
+}
+
+/* task:await() -> what it returned; raises what it raised. */
+static int l_await(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_lua_handle *h = luaL_checkudata(L, 1, HANDLE);
+  lua_settop(L, 1);
+  if (!h->task) return push_results(L, h);
+  mc__lua_check_await(L, M, "a task");
+  mc_lua_task *self = mc__lua_task_current(M);
+  if (h->task == self) return mc__lua_raise(L, MC_E_DEADLOCK, "a task awaits itself");
+  join(&self->one, self, h);
+  self->joints = &self->one;
+  self->njoints = 1;
+  h->observed = true;
+  return mc__lua_await(L, M, MC_AWAIT_TASK, await_k, 0);
+}
+
+/* The index of the first argument that is a task that has ended, or 0. */
+static int first_done(lua_State *L, int n) {
+  for (int i = 1; i <= n; i++) {
+    mc_lua_handle *h = luaL_checkudata(L, i, HANDLE);
+    if (!h->task) return h->observed = true, i;
+  }
+  return 0;
+}
+
+static int any_k(lua_State *L, int status, lua_KContext n) {
+  (void)status;
+  mc__lua_awaited(L, mc__lua_of(L));
+  lua_pushinteger(L, first_done(L, (int)n));
+  return 1;
+}
+
+/* core.first(task, ...) -> the index of the first one that has ended, once there is one. */
+static int l_first(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  int n = lua_gettop(L), done = first_done(L, n);
+  luaL_argcheck(L, n > 0, 1, "at least one task");
+  if (done) return lua_pushinteger(L, done), 1;
+  mc__lua_check_await(L, M, "tasks");
+  mc_lua_task *self = mc__lua_task_current(M);
+  mc_joint *joints = lua_newuserdatauv(L, (size_t)n * sizeof *joints, 0);
+  for (int i = 1; i <= n; i++) join(&joints[i - 1], self, lua_touserdata(L, i));
+  self->joints = joints;
+  self->njoints = n;
+  return mc__lua_await(L, M, MC_AWAIT_ANY, any_k, n);
+}
+
+/* task:cancel() -> true, or false when it had ended. It never starts, or its next await, or the one
+** it is in, raises `cancelled`. */
+static int l_cancel(lua_State *L) {
+  mc_lua_handle *h = luaL_checkudata(L, 1, HANDLE);
+  h->observed = true;
+  lua_pushboolean(L, h->task != NULL);
+  if (h->task) mc__lua_cancel(mc__lua_of(L), h->task);
+  return 1;
+}
+
+/* task:status() -> "running", "done", "failed" or "cancelled" */
+static int l_status(lua_State *L) {
+  mc_lua_handle *h = luaL_checkudata(L, 1, HANDLE);
+  lua_pushstring(L, h->task                ? "running"
+                    : h->cancelled         ? "cancelled"
+                    : h->failed || h->code ? "failed"
+                                           : "done");
+  return 1;
+}
+
+/* An error that nobody awaited is told when its task is collected. */
+static int l_handle_gc(lua_State *L) {
+  mc_lua_handle *h = luaL_checkudata(L, 1, HANDLE);
+  if (h->task || !h->failed || h->observed || h->cancelled || h->code) return 0;
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, 2, 1);
+  lua_rawgeti(L, 2, 0);
+  lua_pushfstring(L, "a task that nobody awaited failed: %s\n%s",
+                  luaL_tolstring(L, 3, NULL), luaL_optstring(L, 4, ""));
+  mc__lua_log(mc__lua_of(L), MC_LOG_ERROR, lua_tostring(L, -1));
+  return 0;
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void slept(mc_node *n, mc_timer *timer) {
+  (void)n;
+  mc_lua_task *t = (mc_lua_task *)(void *)((char *)timer - offsetof(mc_lua_task, timer));
+  mc__lua_wake(mc__lua_of(t->parked), t, 0, false);
+}
+
+/* core.sleep(seconds): lets others run for at least so long. */
+static int l_sleep(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  double seconds = luaL_checknumber(L, 1);
+  luaL_argcheck(L, seconds >= 0, 1, "seconds from 0 on");
+  mc__lua_check_await(L, M, "a sleep");
+  mc_lua_task *t = mc__lua_task_current(M);
+  t->timer.fire = slept;
+  if (!isinf(seconds) &&
+      !mc_timer_set(M->node, &t->timer, mc_node_now(M->node) + seconds * 1000))
+    return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for a timer");
+  return mc__lua_await(L, M, MC_AWAIT_SLEEP, await_k, 0);
+}
+
+/* core.now() -> seconds on the node's monotonic clock */
+static int l_now(lua_State *L) {
+  lua_pushnumber(L, mc_node_now(mc__lua_of(L)->node) / 1000);
+  return 1;
+}
+
+static void push_seconds(lua_State *L, double ms, bool set) {
+  if (set)
+    lua_pushnumber(L, ms / 1000);
+  else
+    lua_pushnil(L);
+}
+
+/* core.timeout(seconds | nil) -> the one before: what calls of this task wait at most. */
+static int l_timeout(lua_State *L) {
+  mc_lua_task *t = mc__lua_task_current(mc__lua_of(L));
+  double before = t->timeout_ms;
+  double seconds = luaL_optnumber(L, 1, -1);
+  luaL_argcheck(L, lua_isnoneornil(L, 1) || seconds >= 0, 1, "seconds from 0 on");
+  t->timeout_ms = seconds < 0 ? -1 : seconds * 1000;
+  push_seconds(L, before, before >= 0);
+  return 1;
+}
+
+/* core.deadline(seconds) -> the moment before, for core.deadline_back: all that this task does from
+** now on ends within so many seconds, or sooner when it had less left. */
+static int l_deadline(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_lua_task *t = mc__lua_task_current(M);
+  double seconds = luaL_checknumber(L, 1), before = t->deadline_ms;
+  luaL_argcheck(L, seconds >= 0, 1, "seconds from 0 on");
+  double at = mc_node_now(M->node) + seconds * 1000;
+  if (at < before) t->deadline_ms = at;
+  lua_pushnumber(L, before);
+  return 1;
+}
+
+/* core.deadline_back(moment): the deadline is again what it was. */
+static int l_deadline_back(lua_State *L) {
+  mc_lua_task *t = mc__lua_task_current(mc__lua_of(L));
+  if (!t->told) t->deadline_ms = luaL_checknumber(L, 1);
+  return 0;
+}
+
+/* core.remaining() -> seconds until the deadline, nil without one */
+static int l_remaining(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  double left = mc__lua_task_current(M)->deadline_ms - mc_node_now(M->node);
+  push_seconds(L, left > 0 ? left : 0, !isinf(left));
+  return 1;
+}
+
+/* ---- what waits ------------------------------------------------------------------------------ */
+
+static void set_text(lua_State *L, const char *name, const char *text) {
+  lua_pushstring(L, text);
+  lua_setfield(L, -2, name);
+}
+
+static void push_wait(lua_State *L, mc_lua *M, const mc_lua_task *t) {
+  static const char *const kinds[] = {"nothing", "call",  "room", "sleep",
+                                      "task",    "tasks", "init"};
+  lua_createtable(L, 0, 6);
+  set_text(L, "awaits", t->ending ? "children" : kinds[t->awaits]);
+  if (t->turn) set_text(L, "actor", t->turn->actor->type->name);
+  if ((t->awaits == MC_AWAIT_CALL || t->awaits == MC_AWAIT_ROOM) && t->call_type) {
+    lua_pushfstring(L, "%s:%s", t->call_type->name, t->call_method);
+    lua_setfield(L, -2, "of");
+    set_text(L, "on", mc_peer_name(M->node, t->call_peer, NULL));
+  }
+  lua_pushnumber(L, (mc_node_now(M->node) - t->since_ms) / 1000);
+  lua_setfield(L, -2, "since");
+  lua_pushboolean(L, t->cancelled);
+  lua_setfield(L, -2, "cancelled");
+  if (!t->parked) return;
+  luaL_where(t->parked, 1);
+  lua_xmove(t->parked, L, 1);
+  lua_setfield(L, -2, "at");
+}
+
+/* core.waits() -> a list of what the tasks of this node wait for */
+static int l_waits(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  lua_newtable(L);
+  int n = 0;
+  for (mc_lua_task *t = M->live; t; t = t->live) {
+    if (!t->parked && !t->ending) continue;
+    if (t->parked && !lua_checkstack(t->parked, 4)) continue;
+    push_wait(L, M, t);
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+void mc__lua_open_async(lua_State *L) {
+  static const luaL_Reg functions[] = {{"async", l_async},
+                                       {"spawn_task", l_spawn_task},
+                                       {"keep_none", l_keep_none},
+                                       {"first_of", l_first},
+                                       {"sleep", l_sleep},
+                                       {"now", l_now},
+                                       {"timeout", l_timeout},
+                                       {"deadline", l_deadline},
+                                       {"deadline_back", l_deadline_back},
+                                       {"remaining", l_remaining},
+                                       {"waits", l_waits},
+                                       {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"await", l_await},
+                                     {"cancel", l_cancel},
+                                     {"status", l_status},
+                                     {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
+  luaL_newmetatable(L, HANDLE);
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, l_handle_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,44 @@
+/**
+ * One message while a JavaScript actor handles it: its place in the chain of calls, and a signal
+ * that tells the handler when its caller no longer wants the answer.
+ *
+ * Nobody can take a running function away. One that heeds the signal, or awaits a call made through
+ * its context, ends early, and its caller is told `cancelled`; any other is answered with what it
+ * returns.
+ */
+import { ActorError } from "./errors.js";
+
+export class Turn {
+  #abort;
+
+  /** @param {import("./host-actor.js").Message} message @param {number} id */
+  constructor(message, id) {
+    this.id = id;
+    this.message = message;
+    this.method = message.method;
+    this.deadline = message.deadline;
+    this.trace = message.trace;
+    this.chain = [...message.chain, id];
+  }
+
+  /** Made for the first who asks: most handlers never do. */
+  get signal() {
+    this.#abort ??= new AbortController();
+    return this.#abort.signal;
+  }
+
+  get cancelled() {
+    return this.#abort?.signal.aborted === true;
+  }
+
+  cancel() {
+    this.#abort ??= new AbortController();
+    this.#abort.abort(new ActorError("cancelled", `the caller of ${this.method} no longer wants its answer`));
+  }
+
+  /** Whether a handler threw that because it was cancelled: our error, or what the platform makes of it. */
+  wasEndedBy(error) {
+    if (!this.cancelled) return false;
+    return error?.name === "AbortError" || (error instanceof ActorError && error.code === "cancelled");
+  }
+}
