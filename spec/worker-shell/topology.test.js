@@ -6,6 +6,8 @@ import { createSystem } from "../../worker-shell/index.js";
 import { SOON_MS, execute, mooncast, programFolder } from "../support/cli.js";
 
 const program = programFolder(after);
+/** Nodes that start and end, after the first forty. Each takes about 50 ms: many in one mode are enough. */
+const CYCLES = { ring: 960, port: 60 };
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 const PROGRAM = `
@@ -200,7 +202,7 @@ for (const link of ["ring", "port"]) {
       });
     });
 
-    it("come and go, and nothing of them stays [I3] [I18]", { timeout: 120_000 }, async () => {
+    it("come and go, and nothing of them stays [I3] [I18]", { timeout: 300_000 }, async () => {
       await withSystem({ link }, async (system) => {
         const here = await system.spawn("Greeter", [], { on: "w1" });
         const cycle = async () => {
@@ -216,12 +218,12 @@ for (const link of ["ring", "port"]) {
         };
         await rss(20);
         const before = await rss(20);
-        const after = await rss(60);
+        const after = await rss(CYCLES[link]);
         assert.deepEqual(system.nodes(), ["w1", "w2"]);
         assert.equal(system.info().workers, 2);
         await eventually(async () => (await here.call("nodes")) === "w1 w2", "w1 knows");
-        // A node takes several MB: one in ten that stayed would show.
-        assert.ok(after - before < 40e6, `${Math.round((after - before) / 1e6)} MB more`);
+        // A node takes several MB: one in ten that stayed would show, in many cycles one in fifty.
+        assert.ok(after - before < (CYCLES[link] < 100 ? 40e6 : 100e6), `${Math.round((after - before) / 1e6)} MB more`);
       });
     });
   });
