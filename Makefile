@@ -250,7 +250,8 @@ U := $(B)/unit
 UNIT := $(patsubst spec/runtime/%.c,$(U)/%,$(wildcard spec/runtime/*.c))
 UNIT_CFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g \
   $(STD) -Wall -Wextra -Werror -pthread $(INCLUDES) -Ispec/support -I$(U)
-UNIT_OBJECTS := $(patsubst %.c,$(U)/%.o,$(RUNTIME) $(PLATFORM_NATIVE) $(wildcard spec/support/*.c))
+UNIT_OBJECTS := $(patsubst %.c,$(U)/%.o,$(RUNTIME) $(PLATFORM_NATIVE) \
+  $(filter-out spec/support/sim.c,$(wildcard spec/support/*.c)))
 UNIT_VECTORS := $(patsubst spec/vectors/%.json,$(U)/vectors/%.h,$(wildcard spec/vectors/*.json))
 .SECONDARY: $(UNIT_OBJECTS) $(UNIT_VECTORS)
 
@@ -268,8 +269,56 @@ $(U)/%: spec/runtime/%.c $(UNIT_OBJECTS) $(UNIT_VECTORS) $(wildcard spec/support
 	$(CC) $(UNIT_CFLAGS) -o $@ $< $(UNIT_OBJECTS) -lm
 
 .PHONY: unit
-unit: $(UNIT)
-	@scripts/unit.sh $(UNIT)
+unit: $(UNIT) $(addprefix $(B)/sanitize/address/,$(patsubst spec/bindings/%.c,%,$(wildcard spec/bindings/*.c)))
+	@scripts/unit.sh $^
+
+# --- the whole under sanitizers --------------------------------------------------------------------
+
+# Lua and everything native in one program each, four times over:
+#   address   AddressSanitizer with leaks, UndefinedBehaviorSanitizer for what is ours
+#   thread    ThreadSanitizer
+#   hard      as address, with buffers that grow by single bytes and move at every growth
+#   plain     for valgrind
+# `lua` is a stock interpreter with mooncast inside, as `require` finds it.
+S := $(B)/sanitize
+OURS := -fsanitize=undefined -fno-sanitize-recover=undefined
+SANITIZE_address := -fsanitize=address
+SANITIZE_thread := -fsanitize=thread
+SANITIZE_hard := -fsanitize=address -DMC_HARD_TEST
+SANITIZE_plain :=
+OURS_address := $(OURS)
+OURS_hard := $(OURS)
+WHOLE := $(addprefix lua/,$(LUA_C:.c=.o)) $(addprefix cjson/,$(CJSON_C:.c=.o)) \
+  $(patsubst $(B)/%,%,$(patsubst %.c,%.o,$(RUNTIME) $(BINDINGS) $(filter-out %/native_module.c,$(NATIVE_C)) $(EMBEDDED)))
+BINDING_TESTS := $(patsubst spec/bindings/%.c,%,$(wildcard spec/bindings/*.c))
+# Everything that allocates in memory_test goes through the test.
+WRAP_memory_test := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
+
+define sanitized
+$(S)/$(1)/lua/%.o: $$(LUA)/.stamp $$(SELF) | $$(B)/deps-native.stamp
+	@mkdir -p $$(@D)
+	$$(CC) $$(SANITIZE_$(1)) -O1 -g -fno-omit-frame-pointer -std=gnu11 -DLUA_USE_POSIX -DLUA_USE_DLOPEN \
+	  $$(if $$(filter lua,$$*),-DluaL_openlibs=open_libraries) -c -o $$@ $$(LUA)/src/$$*.c
+$(S)/$(1)/cjson/%.o: $$(CJSON)/.stamp $$(SELF) $$(LUA)/.stamp
+	@mkdir -p $$(@D)
+	$$(CC) $$(SANITIZE_$(1)) -O1 -g -fno-omit-frame-pointer -std=gnu11 -w $$(CJSON_FLAGS) -I$$(LUA)/src -c -o $$@ $$(CJSON)/$$*.c
+$(S)/$(1)/%.o: $(B)/%.c $$(HEADERS) $$(SELF)
+	@mkdir -p $$(@D)
+	$$(CC) $$(SANITIZE_$(1)) -O1 -g $$(STD) $$(INCLUDES) -c -o $$@ $$<
+$(S)/$(1)/%.o: %.c $$(HEADERS) $$(wildcard spec/support/*.h) $$(SELF) $$(LUA)/.stamp
+	@mkdir -p $$(@D)
+	$$(CC) $$(SANITIZE_$(1)) $$(OURS_$(1)) -O1 -g -fno-omit-frame-pointer $$(STD) $$(WARN) -Werror -pthread $$(INCLUDES) \
+	  -I$$(LUA)/src -Ispec/support -c -o $$@ $$<
+$(S)/$(1)/program: $$(addprefix $(S)/$(1)/,$$(WHOLE) lua/lua.o bindings/native_module.o spec/support/static_lua.o)
+	$$(CC) $$(SANITIZE_$(1)) $$(OURS_$(1)) -pthread -Wl,-E -o $$@ $$^ -lm -ldl
+$(addprefix $(S)/$(1)/,$(BINDING_TESTS)): $(S)/$(1)/%: $(S)/$(1)/spec/bindings/%.o \
+  $$(addprefix $(S)/$(1)/,$$(WHOLE) spec/support/check.o)
+	$$(CC) $$(SANITIZE_$(1)) $$(OURS_$(1)) $$(WRAP_$$*) -pthread -o $$@ $$^ -lm -ldl
+endef
+VARIANTS := address thread hard plain
+$(foreach v,$(VARIANTS),$(eval $(call sanitized,$(v))))
+.SECONDARY: $(foreach v,$(VARIANTS),$(addprefix $(S)/$(v)/,$(WHOLE) $(BINDING_TESTS:%=spec/bindings/%.o) lua/lua.o \
+  bindings/native_module.o spec/support/check.o spec/support/static_lua.o))
 
 # --- simulation ---------------------------------------------------------------------------------
 

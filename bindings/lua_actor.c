@@ -228,7 +228,8 @@ static void conclude(mc_lua *M, mc_lua_task *t, bool made) {
 
 /* The init of an actor that was awaited is over. */
 void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, bool raised) {
-  mc_lua_task *to = t->maker; /* NULL: it no longer waits, so nobody would have the actor */
+  mc_lua_task *to =
+      t->maker; /* NULL: it no longer waits, so nobody would have the actor */
   if (!to) {
     conclude(M, t, false);
     return;
@@ -238,6 +239,8 @@ void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, bool raised) {
     const char *trace = lua_tolstring(M->L, -1, &len);
     mc__lua_try_keep_trace(M, M->L, to, t->co, trace, len);
   }
+  if (raised && t->told && to->cancelled) mc__lua_tell(to);
+  if (raised && t->expired) mc__lua_expire(M, to);
   conclude(M, t, !raised);
   if (raised && !lua_checkstack(to->parked, 4)) {
     mc__lua_wake_failed(M, to, MC_E_OUT_OF_MEMORY);

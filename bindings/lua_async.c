@@ -22,6 +22,7 @@ static void set_owner(mc_lua *M, mc_lua_task *t, mc_lua_task *self, bool outlive
     if (self->children) self->children->sibling_before = t;
     self->children = t;
   } else {
+    while (self->owner) self = self->owner;
     t->loose = self->turn ? self->turn->actor : self->loose;
     if (t->loose) M->loose++;
   }
@@ -215,34 +216,45 @@ static void push_seconds(lua_State *L, double ms, bool set) {
     lua_pushnil(L);
 }
 
-/* core.timeout(seconds | nil) -> the one before: what calls of this task wait at most. */
+/* core.timeout([seconds | nil]) -> the one before: what calls of this task wait at most. Without an
+** argument it stays. */
 static int l_timeout(lua_State *L) {
   mc_lua_task *t = mc__lua_task_current(mc__lua_of(L));
   double before = t->timeout_ms;
   double seconds = luaL_optnumber(L, 1, -1);
   luaL_argcheck(L, lua_isnoneornil(L, 1) || seconds >= 0, 1, "seconds from 0 on");
-  t->timeout_ms = seconds < 0 ? -1 : seconds * 1000;
+  if (lua_gettop(L) > 0) t->timeout_ms = seconds < 0 ? -1 : seconds * 1000;
   push_seconds(L, before, before >= 0);
   return 1;
 }
 
-/* core.deadline(seconds) -> the moment before, for core.deadline_back: all that this task does from
-** now on ends within so many seconds, or sooner when it had less left. */
+/* core.deadline(seconds) -> what was before, for core.deadline_back, or nothing when that was nearer:
+** all that this task does from now on ends within so many seconds. */
 static int l_deadline(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   mc_lua_task *t = mc__lua_task_current(M);
   double seconds = luaL_checknumber(L, 1), before = t->deadline_ms;
   luaL_argcheck(L, seconds >= 0, 1, "seconds from 0 on");
   double at = mc_node_now(M->node) + seconds * 1000;
-  if (at < before) t->deadline_ms = at;
+  if (at >= before) return 0;
   lua_pushnumber(L, before);
-  return 1;
+  lua_pushboolean(L, t->told);
+  lua_pushboolean(L, t->late);
+  t->deadline_ms = at;
+  t->late = false;
+  return 3;
 }
 
-/* core.deadline_back(moment): the deadline is again what it was. */
+/* core.deadline_back(moment, told, late): the deadline is again what it was, unless the task was told
+** meanwhile to end. When both have passed, the error that is on its way out tells of both. */
 static int l_deadline_back(lua_State *L) {
-  mc_lua_task *t = mc__lua_task_current(mc__lua_of(L));
-  if (!t->told) t->deadline_ms = luaL_checknumber(L, 1);
+  mc_lua *M = mc__lua_of(L);
+  mc_lua_task *t = mc__lua_task_current(M);
+  bool passed = t->late;
+  if (lua_isnoneornil(L, 1)) return 0;
+  t->deadline_ms = t->told && !lua_toboolean(L, 2) ? INFINITY : luaL_checknumber(L, 1);
+  t->late = lua_toboolean(L, 3);
+  if (passed && mc_node_now(M->node) >= t->deadline_ms) mc__lua_expire(M, t);
   return 0;
 }
 
@@ -261,6 +273,18 @@ static void set_text(lua_State *L, const char *name, const char *text) {
   lua_setfield(L, -2, name);
 }
 
+/* Field `at`: the line of the user's that waits. */
+static void set_place(lua_State *L, lua_State *co) {
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(co, level, &ar); level++) {
+    lua_getinfo(co, "Sl", &ar);
+    if (ar.currentline <= 0 || strncmp(ar.short_src, "mooncast", 8) == 0) continue;
+    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+    lua_setfield(L, -2, "at");
+    return;
+  }
+}
+
 static void push_wait(lua_State *L, mc_lua *M, const mc_lua_task *t) {
   static const char *const kinds[] = {"nothing", "call",  "room", "sleep",
                                       "task",    "tasks", "init"};
@@ -276,10 +300,7 @@ static void push_wait(lua_State *L, mc_lua *M, const mc_lua_task *t) {
   lua_setfield(L, -2, "since");
   lua_pushboolean(L, t->cancelled);
   lua_setfield(L, -2, "cancelled");
-  if (!t->parked) return;
-  luaL_where(t->parked, 1);
-  lua_xmove(t->parked, L, 1);
-  lua_setfield(L, -2, "at");
+  if (t->parked) set_place(L, t->parked);
 }
 
 /* core.waits() -> a list of what the tasks of this node wait for */
@@ -289,7 +310,6 @@ static int l_waits(lua_State *L) {
   int n = 0;
   for (mc_lua_task *t = M->live; t; t = t->live) {
     if (!t->parked && !t->ending) continue;
-    if (t->parked && !lua_checkstack(t->parked, 4)) continue;
     push_wait(L, M, t);
     lua_rawseti(L, -2, ++n);
   }
@@ -309,10 +329,8 @@ void mc__lua_open_async(lua_State *L) {
                                        {"remaining", l_remaining},
                                        {"waits", l_waits},
                                        {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"await", l_await},
-                                     {"cancel", l_cancel},
-                                     {"status", l_status},
-                                     {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"await", l_await}, {"cancel", l_cancel}, {"status", l_status}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   luaL_newmetatable(L, HANDLE);
   luaL_newlib(L, methods);

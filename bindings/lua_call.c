@@ -314,10 +314,7 @@ static int settle_protected(lua_State *L) {
     mc_error code = mc__lua_read_all(s->M, L, o->values, &s->n, &why);
     if (code) push_settled_error(L, s, code, why.text, strlen(why.text));
   }
-  if (!lua_checkstack(s->t->parked, s->n + 4))
-    return luaL_error(L, "no memory for the answer");
-  lua_xmove(L, s->t->parked, s->n);
-  return 0;
+  return s->n;
 }
 
 /* vtable */
@@ -325,14 +322,23 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
   mc_lua *M = ud;
   mc_lua_task *t = (mc_lua_task *)(void *)((char *)wait - offsetof(mc_lua_task, wait));
   settling s = {.M = M, .t = t, .o = o};
-  if (!t->parked) return;
-  if (o->failed && o->code == MC_E_CANCELLED && t->cancelled) t->told = true;
-  if (!o->failed && !o->values)
+  lua_State *L = M->L, *to = t->parked;
+  if (!to) return;
+  if (o->failed && o->code == MC_E_CANCELLED && t->cancelled) mc__lua_tell(t);
+  if (o->failed && o->code == MC_E_TIMEOUT) mc__lua_expire(M, t);
+  if (!o->failed && !o->values) {
     mc__lua_wake(M, t, 0, false);
-  else if (mc__lua_try(M->L, settle_protected, &s))
-    mc__lua_wake(M, t, s.n, s.failed);
-  else
-    mc__lua_wake_failed(M, t, MC_E_OUT_OF_MEMORY);
+    return;
+  }
+  int count = mc__lua_try_values(L, settle_protected, &s);
+  if (count >= 0 && (to == L || lua_checkstack(to, count + 4))) {
+    lua_xmove(L, to,
+              count); /* the root's is that very state when the answer comes at once */
+    mc__lua_wake(M, t, count, s.failed);
+    return;
+  }
+  if (count > 0) lua_pop(L, count);
+  mc__lua_wake_failed(M, t, MC_E_OUT_OF_MEMORY);
 }
 
 /* ---- handlers -------------------------------------------------------------------------------- */
@@ -538,7 +544,8 @@ static void raise_there(mc_lua *M, mc_lua_task *t) {
 /* The error on top of co is our own with that code. */
 static bool is_own(mc_lua *M, lua_State *co, const char *code) {
   int top = lua_gettop(co);
-  bool is = mc__lua_is_error(M, co, top) && lua_getfield(co, top, "code") == LUA_TSTRING &&
+  bool is = mc__lua_is_error(M, co, top) &&
+            lua_getfield(co, top, "code") == LUA_TSTRING &&
             strcmp(lua_tostring(co, -1), code) == 0;
   lua_settop(co, top);
   return is;
@@ -549,7 +556,7 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   mc_wait *w = mc_turn_waiter(M->node, turn);
   bool elsewhere = turn->call && turn->origin != MC_SELF;
   lua_checkstack(t->co, 16); /* a coroutine that ran has as many */
-  if (raised && turn->deadline_ms <= mc_node_seen(M->node) && is_own(M, t->co, "timeout")) {
+  if (raised && t->expired && is_own(M, t->co, "timeout")) {
     mc_reply_error(M->node, turn, MC_E_TIMEOUT, NULL); /* as the caller would tell it */
     t->turn = NULL;
     mc_turn_end(M->node, turn);
@@ -558,7 +565,7 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   if (raised && t->told && is_own(M, t->co, "cancelled")) {
     mc_reply_error(M->node, turn, MC_E_CANCELLED,
                    !t->unstarted ? "it was cancelled while it ran"
-                                  : "it was cancelled before it started");
+                                 : "it was cancelled before it started");
     t->turn = NULL;
     mc_turn_end(M->node, turn);
     return;

@@ -187,4 +187,3 @@ void mc__lua_open_coroutine(lua_State *L) {
   lua_setfield(L, -2, "close");
   lua_pop(L, 1);
 }
-

@@ -164,10 +164,12 @@ static void push_own_frames(lua_State *L, mc_lua_task *t) {
   }
   const char *text = lua_tolstring(L, -1, &len), *end = strstr(text, "\n\tmooncast.");
   if (!end) end = text + len;
-  if ((size_t)(end - text) >= sizeof guard - 1 && memcmp(end - sizeof guard + 1, guard, sizeof guard - 1) == 0)
+  if ((size_t)(end - text) >= sizeof guard - 1 &&
+      memcmp(end - sizeof guard + 1, guard, sizeof guard - 1) == 0)
     end -= sizeof guard - 1;
   bool users = false;
-  for (const char *line = strstr(text, "\n\t"); line && line < end; line = strstr(line + 1, "\n\t"))
+  for (const char *line = strstr(text, "\n\t"); line && line < end;
+       line = strstr(line + 1, "\n\t"))
     users = users || strncmp(line, "\n\t[C]:", 6) != 0;
   lua_pushlstring(L, text, users ? (size_t)(end - text) : 0);
   lua_replace(L, -2);
@@ -237,6 +239,8 @@ void mc__lua_failed(mc_lua *M, lua_State *L, mc_lua_task *t) {
     lua_pop(L, 1);
     lua_pushnil(L);
   }
+  /* Not left to the next one who needs some: Lua's buffers do not try again after a collection. */
+  if (t->no_memory) lua_gc(L, LUA_GCCOLLECT);
 }
 
 static int text_protected(lua_State *L) {

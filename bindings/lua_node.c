@@ -66,6 +66,13 @@ bool mc__lua_try(lua_State *L, lua_CFunction f, void *arg) {
   return status == LUA_OK;
 }
 
+int mc__lua_try_values(lua_State *L, lua_CFunction f, void *arg) {
+  int top = lua_gettop(L);
+  if (try_call(L, f, arg, LUA_MULTRET) == LUA_OK) return lua_gettop(L) - top;
+  lua_settop(L, top);
+  return -1;
+}
+
 bool mc__lua_try_push(lua_State *L, lua_CFunction f, void *arg) {
   int top = lua_gettop(L);
   int status = try_call(L, f, arg, 1);
@@ -80,7 +87,8 @@ void *mc__lua_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
   void *block = NULL;
   if (nsize) {
     block = realloc(ptr, nsize);
-    if (!block) return NULL;
+    if (!block && nsize > had) return NULL;
+    if (!block) block = ptr; /* Lua relies on that shrinking cannot fail */
   } else {
     free(ptr);
   }
@@ -283,14 +291,13 @@ mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t
   M->host = *host;
   mc_buf_init(&M->out, &M->host);
   set_node(L, M);
-  mc_config config = {
-      .host = own_host(M),
-      .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume, mc__lua_resign,
-                   mc__lua_cancel_turn},
-      .name = name,
-      .name_len = name_len,
-      .incarnation = incarnation,
-      .call_timeout_ms = call_timeout_ms};
+  mc_config config = {.host = own_host(M),
+                      .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume,
+                                   mc__lua_resign, mc__lua_cancel_turn},
+                      .name = name,
+                      .name_len = name_len,
+                      .incarnation = incarnation,
+                      .call_timeout_ms = call_timeout_ms};
   M->node = mc_node_new(&config);
   lua_pushcfunction(L, open_protected);
   lua_pushlightuserdata(L, M);

@@ -38,15 +38,15 @@ struct mc_lua_task {
   mc_wait wait;
   mc_timer timer; /* of a sleep; of how long a call that was cancelled may take to tell */
   mc_timer limit; /* of the deadline, while it awaits */
-  mc_lua_task *next;           /* free ones */
+  mc_lua_task *next;               /* free ones */
   mc_lua_task *live, *live_before; /* all that are not */
-  mc_lua_task *owner;          /* whose end cancels this one, or NULL */
+  mc_lua_task *owner;              /* whose end cancels this one, or NULL */
   mc_lua_task *children, *sibling, *sibling_before;
-  mc_lua_task *maker; /* who awaits the actor that this one makes */
+  mc_lua_task *maker;    /* who awaits the actor that this one makes */
   mc_joint one, *joints; /* whom it awaits: itself for one, or several on its stack */
   int njoints;
-  mc_turn *turn;               /* of the handler that it runs, or NULL */
-  mc_actor *making;            /* runs the init of this actor */
+  mc_turn *turn;    /* of the handler that it runs, or NULL */
+  mc_actor *making; /* runs the init of this actor */
   mc_lua_handle *handle;
   mc_actor *loose; /* made by spawn_task in a handler of this actor, or NULL */
   lua_State *co;
@@ -58,18 +58,22 @@ struct mc_lua_task {
   int blocked;   /* C calls on its stack that no await can cross */
   bool failed;   /* the one value settled is an error */
   bool settled;
-  bool raised;         /* it ended with an error, on top of its coroutine */
-  char trace;          /* its address is the registry key of where it raised */
-  bool fresh;          /* did not run yet */
-  bool cancelled;      /* somebody wants it to end */
-  bool unstarted;      /* it ended before its first step */
-  bool told;           /* and it has heard so: an await has raised */
-  bool ending;         /* returned or raised, and waits for its children to end */
-  bool keeps_none;     /* its children outlive it */
+  bool raised;    /* it ended with an error, on top of its coroutine */
+  bool no_memory; /* and that was for want of memory */
+  char trace;     /* its address is the registry key of where it raised */
+  bool fresh;     /* did not run yet */
+  bool cancelled; /* somebody wants it to end */
+  bool unstarted; /* it ended before its first step */
+  bool told;      /* and it has heard so: an await has raised */
+  bool expired;   /* what it heard is that the deadline passed which it was given */
+  bool late;      /* heard that a deadline of its own passed: it is the grace's end now */
+  bool ending;    /* returned or raised, and waits for its children to end */
+  bool keeps_none; /* its children outlive it */
   int end_status, end_n;
   mc_lua_await awaits;
-  double since_ms;    /* when it began to await */
-  double deadline_ms; /* of what it does, INFINITY when there is none */
+  double since_ms;     /* when it began to await */
+  double deadline_ms;  /* of what it does, INFINITY when there is none */
+  double given_ms;     /* the one that it started with */
   bool is_root;        /* stands for code that runs outside the scheduler, and blocks */
   double timeout_ms;   /* chosen by mc.with, negative when not */
   const char *letters; /* the declared results of its handler, or NULL: lua_signature.c */
@@ -104,11 +108,17 @@ typedef enum mc_lua_event {
   MC_ON_COUNT
 } mc_lua_event;
 
+/* An allocator for lua_newstate that keeps to `max` bytes, unless that is 0. */
+typedef struct mc__lua_memory {
+  size_t used, max;
+} mc__lua_memory;
+
 struct mc_lua {
   mc_node *node;
-  mc_host host;   /* the node's, but for links made in Lua */
-  int transports; /* registry reference; 0 until there is one */
-  lua_State *L;   /* the main thread */
+  mc_host host;                 /* the node's, but for links made in Lua */
+  int transports;               /* registry reference; 0 until there is one */
+  lua_State *L;                 /* the main thread */
+  const mc__lua_memory *memory; /* of the state; NULL when it is the caller's */
   mc_lua_task *current;
   mc_lua_task *free_tasks, *live;
   uint64_t loose; /* tasks that only the end of their actor cancels */
@@ -129,11 +139,6 @@ struct mc_lua {
   void *host_ud;
 };
 
-/* An allocator for lua_newstate that keeps to `max` bytes, unless that is 0. */
-typedef struct mc__lua_memory {
-  size_t used, max;
-} mc__lua_memory;
-
 /* lua_node.c */
 void *mc__lua_alloc(void *memory, void *ptr, size_t osize, size_t nsize);
 /* Raises when the node is closed; peek returns NULL then. */
@@ -147,6 +152,8 @@ void mc__lua_set_parked(lua_State *co, bool parked);
 bool mc__lua_try(lua_State *L, lua_CFunction f, void *arg);
 /* The same with one result, pushed on L: what f returned or, when false, what it raised. */
 bool mc__lua_try_push(lua_State *L, lua_CFunction f, void *arg);
+/* The same with all results: how many were pushed, or -1. */
+int mc__lua_try_values(lua_State *L, lua_CFunction f, void *arg);
 /* Opens the binding in a state: the module tables are then in package.preload. NULL, and what was
 ** raised (nil: there is no memory) on the stack, when it cannot. host: alloc, now_ms, random, connect, send. */
 mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t name_len,
@@ -232,6 +239,10 @@ void mc__lua_cancel_turn(void *ud, mc_turn *turn);
 void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a);
 /* The end of a task: with children that still run, once those have ended. */
 void mc__lua_end(mc_lua *M, mc_lua_task *t, int status, int nresults);
+/* Cancellation is heard now; what cleans up may take its time. */
+void mc__lua_tell(mc_lua_task *t);
+/* The task hears of a timeout. If that is its deadline's, it is told this once. */
+void mc__lua_expire(mc_lua *M, mc_lua_task *t);
 /* Milliseconds that a call of the task may take at most; negative: the node's default. */
 double mc__lua_time_left(mc_lua *M, const mc_lua_task *t);
 /* Raises what failed, or returns how many values were settled on top of the stack. */

@@ -68,6 +68,12 @@ mc_lua_task *mc__lua_task_new(mc_lua *M, lua_State *L) {
   return t;
 }
 
+/* A coroutine that is used again has in its unused slots what ran on it before, which a collection
+** for want of memory takes for alive. */
+static bool tight(const mc_lua *M) {
+  return M->memory && M->memory->max && M->memory->used > M->memory->max / 2;
+}
+
 static void leave_live(mc_lua *M, mc_lua_task *t) {
   if (t->live) t->live->live_before = t->live_before;
   if (t->live_before)
@@ -92,6 +98,10 @@ void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
   lua_rawsetp(M->L, -2, t);
   lua_pop(M->L, 1);
   M->tasks--;
+  if (tight(M)) {
+    luaL_unref(M->L, LUA_REGISTRYINDEX, t->co_ref);
+    return;
+  }
   t->next = M->free_tasks;
   M->free_tasks = t;
 }
@@ -102,11 +112,23 @@ mc_lua_task *mc__lua_task_current(mc_lua *M) {
 
 /* ---- awaiting -------------------------------------------------------------------------------- */
 
-/* Cancellation is heard now; what cleans up may take its time. */
-static void tell(mc_lua_task *t) {
+void mc__lua_tell(mc_lua_task *t) {
   t->told = true;
   t->deadline_ms = INFINITY;
   if (t->turn) t->turn->deadline_ms = INFINITY;
+}
+
+/* A deadline that came with the work is one more way to be cancelled. One of the task's own leaves a
+** moment for what cleans up inside it, and no more, whatever catches the error. */
+void mc__lua_expire(mc_lua *M, mc_lua_task *t) {
+  if (mc_node_now(M->node) < t->deadline_ms - 1) return; /* another, nearer limit */
+  if (t->deadline_ms >= t->given_ms) {
+    t->cancelled = t->expired = true;
+    mc__lua_tell(t);
+  } else if (!t->late) {
+    t->late = true;
+    t->deadline_ms += GRACE_MS;
+  }
 }
 
 /* Under stock lua: no frame of a C function, except those that a yield could cross and the host's
@@ -127,8 +149,8 @@ bool mc__lua_root_can_await(lua_State *L, mc_lua *M) {
 
 void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what) {
   mc_lua_task *t = mc__lua_task_current(M);
-  bool can = !t->blocked && (M->current ? lua_isyieldable(L)
-                                        : M->pump && mc__lua_root_can_await(L, M));
+  bool can = !t->blocked &&
+             (M->current ? lua_isyieldable(L) : M->pump && mc__lua_root_can_await(L, M));
   if (!can || M->encoding)
     mc__lua_raise(
         L, MC_E_CANNOT_AWAIT,
@@ -137,11 +159,13 @@ void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what) {
         "from a loop",
         what);
   if (t->cancelled && !t->told) {
-    tell(t);
+    mc__lua_tell(t);
     mc__lua_raise(L, MC_E_CANCELLED, "%s: the task was cancelled", what);
   }
-  if (!isinf(t->deadline_ms) && mc_node_now(M->node) >= t->deadline_ms)
+  if (!isinf(t->deadline_ms) && mc_node_now(M->node) >= t->deadline_ms) {
+    mc__lua_expire(M, t);
     mc__lua_raise(L, MC_E_TIMEOUT, "%s: the deadline has passed", what);
+  }
 }
 
 double mc__lua_time_left(mc_lua *M, const mc_lua_task *t) {
@@ -169,9 +193,11 @@ static void let_go(mc_lua *M, mc_lua_task *t) {
   mc_timer_clear(M->node, &t->timer);
   mc_timer_clear(M->node, &t->limit);
   unjoin(t);
-  if (t->awaits == MC_AWAIT_INIT) {
-    for (mc_lua_task *m = M->live; m; m = m->live)
-      if (m->maker == t) m->maker = NULL;
+  if (t->awaits != MC_AWAIT_INIT) return;
+  for (mc_lua_task *m = M->live; m; m = m->live) {
+    if (m->maker != t) continue;
+    m->maker = NULL;
+    mc__lua_cancel(M, m);
   }
 }
 
@@ -245,7 +271,8 @@ int mc__lua_awaited(lua_State *L, mc_lua *M) {
   t->awaits = MC_AWAIT_NOTHING;
   mc_timer_clear(M->node, &t->limit);
   mc_timer_clear(M->node, &t->timer);
-  if (code == MC_E_CANCELLED) tell(t);
+  if (code == MC_E_CANCELLED) mc__lua_tell(t);
+  if (code == MC_E_TIMEOUT) mc__lua_expire(M, t);
   if (code) return mc__lua_raise(L, code, "%s", explain_code(code));
   if (t->failed) {
     t->failed = false;
@@ -283,6 +310,7 @@ static int guarded_k(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   mc_lua_task *t = mc__lua_task_current(mc__lua_of(L));
   t->raised = status != LUA_OK && status != LUA_YIELD;
+  t->no_memory = status == LUA_ERRMEM;
   return t->raised ? 1 : lua_gettop(L) - 1;
 }
 
@@ -301,6 +329,7 @@ int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
   M->current = t;
   if (t->fresh) {
     t->fresh = false;
+    t->given_ms = t->deadline_ms;
     lua_pushcfunction(t->co, guarded); /* every task's stack has room for it */
     lua_insert(t->co, 1);
     nargs++;
@@ -309,8 +338,10 @@ int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
   M->current = before;
   if (status == LUA_YIELD) return status;
   if (status == LUA_OK) return t->raised ? LUA_ERRRUN : LUA_OK;
+  t->no_memory = true;
 #if LUA_VERSION_RELEASE_NUM >= 50406
-  lua_closethread(t->co, from); /* what even the guard could not catch: no memory for it */
+  lua_closethread(t->co,
+                  from); /* what even the guard could not catch: no memory for it */
 #else
   lua_resetthread(t->co);
 #endif
@@ -480,18 +511,26 @@ static void grace_over(mc_node *n, mc_timer *timer) {
   if (t->parked && !t->settled) interrupt(mc__lua_of(t->parked), t, MC_E_CANCELLED);
 }
 
-/* The callee is asked; if it says nothing for a while, it is not waited for. */
-static void cancel_call(mc_lua *M, mc_lua_task *t) {
-  mc_wait_cancel(M->node, &t->wait);
-  if (t->settled) return;
+/* From now on it is the grace that limits the wait. */
+static void await_confirmation(mc_lua *M, mc_lua_task *t) {
+  mc_timer_clear(M->node, &t->limit);
   t->timer.fire = grace_over;
   if (!mc_timer_set(M->node, &t->timer, mc_node_now(M->node) + GRACE_MS))
     interrupt(M, t, MC_E_CANCELLED);
 }
 
+/* The callee is asked; if it says nothing for a while, it is not waited for. */
+static void cancel_call(mc_lua *M, mc_lua_task *t) {
+  mc_wait_cancel(M->node, &t->wait);
+  if (t->settled) return;
+  mc_timer_clear(M->node, &t->wait.timer);
+  await_confirmation(M, t);
+}
+
 static void cancel_init(mc_lua *M, mc_lua_task *t) {
   for (mc_lua_task *m = M->live; m; m = m->live)
     if (m->maker == t) mc__lua_cancel(M, m);
+  await_confirmation(M, t);
 }
 
 void mc__lua_cancel(mc_lua *M, mc_lua_task *t) {
@@ -529,7 +568,7 @@ static void note_passable(lua_State *L, mc_lua *M) {
 void mc__lua_open_task(lua_State *L, mc_lua *M) {
   M->root.is_root = true;
   M->root.timeout_ms = -1;
-  M->root.deadline_ms = INFINITY;
+  M->root.deadline_ms = M->root.given_ms = INFINITY;
   M->root.co = lua_newthread(L);
   M->root.co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   note_passable(L, M);

@@ -70,6 +70,12 @@ static int l_hello(lua_State *L) {
   return 1;
 }
 
+/* transports, peer, send */
+static int keep_send(lua_State *L) {
+  lua_rawset(L, 1);
+  return 0;
+}
+
 /* core.attach(bytes, send) -> peer, name; nothing while the hello is not complete */
 static int l_attach(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
@@ -90,9 +96,14 @@ static int l_attach(lua_State *L) {
         : code == MC_E_VERSION_MISMATCH ? "the other side speaks another version"
         : code == MC_E_MALFORMED        ? "the link does not begin with a hello"
                                         : "no memory for a link");
+  lua_pushcfunction(L, keep_send);
   lua_rawgeti(L, LUA_REGISTRYINDEX, M->transports);
+  lua_pushinteger(L, (lua_Integer)peer);
   lua_pushvalue(L, 2);
-  lua_rawseti(L, -2, (lua_Integer)peer);
+  if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
+    mc_node_peer_down(M->node, peer, MC_E_OUT_OF_MEMORY);
+    return lua_error(L);
+  }
   lua_pushinteger(L, (lua_Integer)peer);
   lua_pushstring(L, mc_peer_name(M->node, peer, NULL));
   return 2;

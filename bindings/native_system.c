@@ -140,7 +140,7 @@ static bool handle(native_node *n, event *e) {
 
 /* What arrived, then what is ready; returns when it next wants to run. */
 static double turn(native_node *n, double budget_ms) {
-  enum { AGAIN_MS = 5 };
+  enum { AGAIN_MS = 1 };
   event *list = take(n);
   n->stuck = false;
   while (list && handle(n, list)) {
@@ -316,6 +316,7 @@ static bool open_node(native_node *n, lua_State *L) {
   if (ok) {
     n->M->log = log_line;
     n->M->host_ud = n;
+    n->M->memory = L == config->state ? NULL : &n->memory;
     ok = mc__lua_try_push(L, open_library, n);
   }
   if (!ok) {

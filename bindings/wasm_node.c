@@ -145,6 +145,7 @@ EXPORT(mc_open) int mc_open(const uint8_t *bytes, size_t len) {
                       (uint64_t)c.incarnation.as.integer, 30000);
   if (!node) return fail(lua_tostring(L, -1));
   node->log = host_log;
+  node->memory = &memory;
   if (mc__lua_try_push(L, open_library, &c)) return 0;
   mc__lua_push_text(L, L);
   return fail(lua_tostring(L, -1));

@@ -166,7 +166,8 @@ end
 --- Calls fn(...) with options for every call that it makes.
 -- @tparam table options timeout: seconds that each call waits at most
 function mc.with(options, fn, ...)
-  local _ <close> = closing(core.timeout, core.timeout(options.timeout))
+  local _ <close> = closing(core.timeout, core.timeout())
+  core.timeout(options.timeout)
   return fn(...)
 end
 
@@ -178,9 +179,13 @@ end
 -- @tparam number seconds
 -- @usage local reply = mc.deadline(0.5, function() return shop:order(item) end)
 function mc.deadline(seconds, fn, ...)
-  local before = core.deadline(seconds)
-  if not fn then return closing(core.deadline_back, before) end
-  local _ <close> = closing(core.deadline_back, before)
+  local before = { false, false, false } -- places: from the change of the deadline on nothing may fail
+  local scope <const> = setmetatable({}, { __close = function()
+    core.deadline_back(before[1], before[2], before[3])
+  end })
+  before[1], before[2], before[3] = core.deadline(seconds)
+  if not fn then return scope end
+  local _ <close> = scope
   return fn(...)
 end
 

@@ -23,11 +23,19 @@ local received = {}
 
 --- Siblings -------------------------------------------------------------------------------------
 
+local function forget(name)
+  for i = #node.order, 1, -1 do
+    if node.order[i] == name then table.remove(node.order, i) end
+  end
+  node.siblings[name] = nil -- last: without memory it is told again
+end
+
 --- A trusted node is there; told by the host.
 function node.peer_up(name, incarnation, secret)
   local known = node.siblings[name]
   if known and known.incarnation == incarnation and known.listed then return end
-  if known then node.peer_down(name, known.incarnation) end
+  if known and known.incarnation ~= incarnation then node.peer_down(name, known.incarnation) end
+  forget(name)
   local sibling = {
     name = name,
     incarnation = incarnation,
@@ -38,13 +46,6 @@ function node.peer_up(name, incarnation, secret)
   node.siblings[name] = sibling
   node.order[#node.order + 1] = name
   sibling.listed = true
-end
-
-local function forget(name)
-  node.siblings[name] = nil
-  for i = #node.order, 1, -1 do
-    if node.order[i] == name then table.remove(node.order, i) end
-  end
 end
 
 --- A node is gone; told by the host.
@@ -372,9 +373,10 @@ end
 -- and what went wrong, with its traceback.
 function node.run_program(path, source, ...)
   local own = node.siblings[self_name].ref
-  core.timeout(math.huge)
+  local before = core.timeout(math.huge)
   local ok, result = pcall(core.call, own, "run", path, source, ...)
   if ok and result == "main" then ok, result = pcall(node.run_main, own, path, source, ...) end
+  core.timeout(before)
   if ok then return true end
   local trace = core.traceback() or ""
   return false, tostring(result) .. (trace ~= "" and "\n" .. trace or "")
@@ -385,7 +387,9 @@ end
 function node.run_main(own, path, source, ...)
   local running = {}
   for name, sibling in pairs(node.siblings) do
-    if name ~= self_name then running[#running + 1] = core.spawn_task(core.call, sibling.ref, "run", path, source, ...) end
+    if name ~= self_name then
+      running[#running + 1] = core.spawn_task(core.call, sibling.ref, "run", path, source, ...)
+    end
   end
   for _, task in ipairs(running) do task:await() end
   if own then core.call(own, "main", ...) end
@@ -453,11 +457,10 @@ function Node:peer_down(name, incarnation) node.peer_down(name, incarnation) end
 function Node:waits()
   local lines = {}
   for _, wait in ipairs(core.waits()) do
-    if wait.actor ~= "mc.node" or wait.of then
-      lines[#lines + 1] = ("%s%s waits for %s%s, since %.1f s"):format(wait.at or "", wait.actor or "a task",
-        wait.of or (wait.awaits == "sleep" and "a time that never comes") or wait.awaits,
-        wait.on and " on " .. wait.on or "", wait.since)
-    end
+    local what = wait.of and wait.of .. " on " .. wait.on
+      or wait.awaits == "sleep" and "a time that never comes"
+      or "the end of another task"
+    if wait.at then lines[#lines + 1] = ("%s: waits for %s"):format(wait.at, what) end
   end
   return table.concat(lines, "\n")
 end

@@ -168,6 +168,7 @@ void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call
   }
   mc_message *msg = mc__mailbox_take(a, origin, call);
   if (!msg) return;
+  if (a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
   mc__message_free(n, msg);
   mc__answer_error(n, origin, call, MC_E_CANCELLED, "it was cancelled before it started");
 }

@@ -201,7 +201,7 @@ typedef struct mc_owed {
   uint32_t peer;
 } mc_owed;
 
-enum { MC_OWED = 64, MC_OWED_MS = 5 };
+enum { MC_OWED = 64, MC_OWED_MS = 1 };
 
 /* False while there is still no memory. */
 bool mc__owed_pay(mc_node *n);

@@ -16,9 +16,9 @@ static mc_wait *wait_of_timer(mc_timer *t) {
 
 static void timed_out(mc_node *n, mc_timer *t) {
   mc_outcome o = {.failed = true, .code = MC_E_TIMEOUT};
-  mc_wait *w = wait_of_timer(t);
-  mc_wait_cancel(n, w);
-  if (w->id) mc__pending_settle(n, w, &o); /* it may have been answered just now */
+  mc_wait *w = wait_of_timer(t), asked = *w;
+  mc__pending_settle(n, w, &o);
+  mc_wait_cancel(n, &asked); /* what a callee here says to that comes too late */
 }
 
 static bool slots_grow(mc_node *n) {

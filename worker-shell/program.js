@@ -58,7 +58,7 @@ export class Program {
     let detector;
     const stuck = new Promise((_, reject) => {
       // Asked before anything is taken back: afterwards nothing would wait any more.
-      detector = new StuckDetector(this.#pool, { name, incarnation, busy }, async () => reject(await this.#explain(node)));
+      detector = new StuckDetector(this.#pool, { name, incarnation, busy }, async () => reject(await this.#explain()));
     });
     try {
       return await Promise.race([ref.call(method, args, { ...FOREVER, signal: over.signal }), stuck]);
@@ -68,10 +68,16 @@ export class Program {
     }
   }
 
-  async #explain(node) {
-    const waits = await this.#system.nodeActor(node).call("waits", [], { timeout: EXPLAIN_MS }).catch(() => undefined);
+  /** Names what waits, node by node: two that wait for each other may be on different ones. */
+  async #explain() {
     const what = "the program can never end: every node is idle, no timer is set, and no message is on the way";
-    const text = typeof waits === "string" && waits !== "" ? `${what}. What waits on ${node}: ${waits}` : what;
-    return new ActorError("deadlock", text);
+    const waits = await Promise.all(this.#system.nodes().map((node) => this.#waitsOn(node)));
+    return new ActorError("deadlock", [what, ...waits.flat()].join("\n  "));
+  }
+
+  async #waitsOn(node) {
+    const waits = await this.#system.nodeActor(node).call("waits", [], { timeout: EXPLAIN_MS }).catch(() => "");
+    const lines = typeof waits === "string" ? waits.split("\n") : [];
+    return lines.filter((line) => line !== "").map((line) => `${node}: ${line}`);
   }
 }

@@ -70,7 +70,7 @@ describe("signatures", function()
     end)
   end
 
-  it("let an actor with an added optional argument serve old callers, and refuse it where it is unknown [F10]", function()
+  it("let an actor with an added optional argument serve old callers, and refuse it elsewhere [F10]", function()
     local V2 = mc.actor("SignedV2", { signatures = { greet = "string, string?" } })
     function V2:greet(name, greeting) return (greeting or "Hello") .. ", " .. name end
     local V1 = mc.actor("SignedV1", { signatures = { greet = "string" } })

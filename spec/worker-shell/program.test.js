@@ -3,7 +3,7 @@ import { after, describe, it } from "node:test";
 
 import { Program } from "../../worker-shell/program.js";
 
-/** A node that is idle, and whose `main` never returns unless it is taken back. */
+/** Nodes that are idle, and a `main` that never returns unless it is taken back. */
 function idleSystem(waits) {
   const log = [];
   const methods = {
@@ -15,15 +15,21 @@ function idleSystem(waits) {
           reject(new Error("taken back"));
         });
       }),
-    waits: () => (log.push("asked what waits"), waits()),
+    waits: (_, node) => (log.push(`asked ${node} what waits`), waits(node)),
   };
-  const node = { name: "w1", incarnation: 1, alive: true, traffic: { of: () => [0, 0] }, probe: async () => ({ idle: true, traffic: [] }) };
+  const nodes = ["w1", "w2"].map((name) => ({
+    name,
+    incarnation: 1,
+    alive: true,
+    traffic: { of: () => [0, 0] },
+    probe: async () => ({ idle: true, traffic: [] }),
+  }));
   const system = {
-    nodes: () => ["w1"],
-    nodeActor: () => ({ call: async (method, _, { signal }) => methods[method](signal) }),
+    nodes: () => ["w1", "w2"],
+    nodeActor: (node) => ({ call: async (method, _, { signal }) => methods[method](signal, node) }),
   };
   const host = { name: "host", incarnation: 2, stats: () => ({ tasks: 0 }) };
-  return { log, program: new Program(system, { list: () => [node] }, host, { detectStuck: true, readsFiles: true }) };
+  return { log, program: new Program(system, { list: () => nodes }, host, { detectStuck: true, readsFiles: true }) };
 }
 
 const NEVER = "deadlock: the program can never end: every node is idle, no timer is set, and no message is on the way";
@@ -33,7 +39,8 @@ describe("a program that can never end", () => {
   const alive = setInterval(() => {}, 1000);
   after(() => clearInterval(alive));
   const cases = [
-    ["what waits", () => "task 3 awaits Counter:inc on w2 since 1.5 s", `${NEVER}. What waits on w1: task 3 awaits Counter:inc on w2 since 1.5 s`],
+    ["what waits on each node", (node) => `a task waits for ${node}\nanother waits, too`,
+      `${NEVER}\n  w1: a task waits for w1\n  w1: another waits, too\n  w2: a task waits for w2\n  w2: another waits, too`],
     ["that much when nothing is known to wait", () => "", NEVER],
     [
       "that much when the node cannot tell",
@@ -48,7 +55,7 @@ describe("a program that can never end", () => {
       const { log, program } = idleSystem(waits);
       await program.load("never.lua", []);
       await assert.rejects(program.main([]), { code: "deadlock", message });
-      assert.deepEqual(log, ["asked what waits", "main is taken back"]);
+      assert.deepEqual(log, ["asked w1 what waits", "asked w2 what waits", "main is taken back"]);
     });
   }
 });
