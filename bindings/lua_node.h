@@ -98,7 +98,7 @@ typedef struct mc_lua_ref {
   mc_type *type;
 } mc_lua_ref;
 
-enum { MC_PASSABLE = 4 };
+enum { MC_PASSABLE = 5 };
 
 /* The moments of an actor's life that mc.on tells of. */
 typedef enum mc_lua_event {

@@ -557,7 +557,8 @@ void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a) {
 }
 
 static void note_passable(lua_State *L, mc_lua *M) {
-  static const char *const names[MC_PASSABLE] = {"pcall", "xpcall", "error", "dofile"};
+  static const char *const names[MC_PASSABLE] = {"pcall", "xpcall", "error", "dofile",
+                                                 "pairs"};
   for (int i = 0; i < MC_PASSABLE; i++) {
     lua_getglobal(L, names[i]);
     M->passable[i] = lua_tocfunction(L, -1);

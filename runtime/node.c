@@ -130,7 +130,7 @@ static size_t complete(mc_peer *p, const uint8_t *bytes, size_t len) {
   size_t size = frame_len(p->in.data, p->in.len);
   if (size == 0 || size == SIZE_MAX) return take;
   size_t more = size - p->in.len < len - take ? size - p->in.len : len - take;
-  mc_buf_put(&p->in, bytes + take, more);
+  if (mc__buf_room(&p->in, more, size)) mc_buf_put(&p->in, bytes + take, more);
   return take + more;
 }
 

@@ -5,6 +5,8 @@
 #include "mooncast.h"
 
 /* ---- values (value.c) ------------------------------------------------------------------------ */
+/* As mc_buf_room, for a buffer that will hold `most` bytes and no more. */
+uint8_t *mc__buf_room(mc_buf *b, size_t more, size_t most);
 void mc__write_head(mc_buf *b, unsigned major, uint64_t v);
 void mc__write_uint(mc_buf *b, uint64_t v);
 void mc__write_text(mc_buf *b, const char *s, size_t len);

@@ -39,20 +39,22 @@ void mc_buf_fini(mc_buf *b) {
   mc_buf_init(b, b->host);
 }
 
-uint8_t *mc_buf_room(mc_buf *b, size_t more) {
+/* Twice as large as it was, or as large as it has to be; no larger than `most` if that is enough. */
+uint8_t *mc__buf_room(mc_buf *b, size_t more, size_t most) {
   if (b->failed) return NULL;
   if (b->cap - b->len >= more) return b->data + b->len;
-  size_t cap = b->cap ? b->cap : 256;
-  while (cap - b->len < more) {
-    if (cap > SIZE_MAX / 2) return b->failed = true, NULL;
-    cap *= 2;
-  }
+  if (more > SIZE_MAX / 4 || b->cap > SIZE_MAX / 4) return b->failed = true, NULL;
+  size_t need = b->len + more, cap = b->cap < 128 ? 256 : b->cap * 2;
+  if (cap > most) cap = most;
+  if (cap < need) cap = need;
   uint8_t *data = b->host->alloc(b->host->ud, b->data, b->cap, cap);
   if (!data) return b->failed = true, NULL;
   b->data = data;
   b->cap = cap;
   return data + b->len;
 }
+
+uint8_t *mc_buf_room(mc_buf *b, size_t more) { return mc__buf_room(b, more, SIZE_MAX); }
 
 void mc_buf_put(mc_buf *b, const void *bytes, size_t len) {
   uint8_t *to = len ? mc_buf_room(b, len) : NULL;

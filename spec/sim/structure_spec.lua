@@ -281,10 +281,10 @@ describe("waiting for several tasks", function()
       local order, tasks = {}, { task(3), task(0.5), task(1, { code = 1 }), task(2) }
       for i, each in mc.each(table.unpack(tasks)) do
         assert(each == tasks[i])
-        order[#order + 1] = ("%d %s %.1f"):format(i, each:status(), mc.now())
+        order[#order + 1] = i .. " " .. each:status()
       end
       for _ in mc.each() do error "there is none" end
-      return table.concat(order, ", "):gsub(" %d[%d.]*(,?)", "%1"), tasks[4]:await()
+      return table.concat(order, ", ")
     end)
     assert.equal("2 done, 3 failed, 4 done, 1 done", r.result[2])
     assert.near(3, r.took, 0.001)
