@@ -251,7 +251,7 @@ UNIT := $(patsubst spec/runtime/%.c,$(U)/%,$(wildcard spec/runtime/*.c))
 UNIT_CFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g \
   $(STD) -Wall -Wextra -Werror -pthread $(INCLUDES) -Ispec/support -I$(U)
 UNIT_OBJECTS := $(patsubst %.c,$(U)/%.o,$(RUNTIME) $(PLATFORM_NATIVE) \
-  $(filter-out spec/support/sim.c,$(wildcard spec/support/*.c)))
+  $(filter-out %/sim.c %/static_lua.c,$(wildcard spec/support/*.c)))
 UNIT_VECTORS := $(patsubst spec/vectors/%.json,$(U)/vectors/%.h,$(wildcard spec/vectors/*.json))
 .SECONDARY: $(UNIT_OBJECTS) $(UNIT_VECTORS)
 
@@ -324,20 +324,20 @@ $(foreach v,$(VARIANTS),$(eval $(call sanitized,$(v))))
 
 # Nodes under a simulated clock and network (spec/support/sim.c), twice: linked into a wasm, and into an
 # interpreter of the same patched Lua.
-S := $(B)/sim
-SIM_OBJECTS := $(patsubst %.c,$(S)/%.o,$(patsubst $(B)/%,%,$(addprefix $(LUA)/src/,$(LUA_C) lua.c) \
+SIM := $(B)/sim
+SIM_OBJECTS := $(patsubst %.c,$(SIM)/%.o,$(patsubst $(B)/%,%,$(addprefix $(LUA)/src/,$(LUA_C) lua.c) \
   $(addprefix $(CJSON)/,$(CJSON_C)) $(RUNTIME) $(BINDINGS) $(EMBEDDED)) spec/support/sim.c)
 SIM_CFLAGS ?= -O2 -g
 # Where busted and what it needs are.
 SIM_PATHS = $(shell lua5.4 -e 'for k, v in pairs {PATH = package.path, CPATH = package.cpath} do \
   io.write(("-DLUA_%s_DEFAULT=%q "):format(k, "\""..v.."\"")) end')
 
-$(S)/lua-5.4.7/%.o $(S)/lua-cjson-2.1.0/%.o: WARN := -w
-$(S)/lua-5.4.7/%.o $(S)/lua-cjson-2.1.0/%.o: STD := -std=gnu11
-$(S)/lua-cjson-2.1.0/%.o: STD += $(CJSON_FLAGS)
-$(S)/lua-5.4.7/%.o: INCLUDES := -include spec/support/sim_lua.h
-$(S)/lua-5.4.7/src/lua.o: STD += -DSIM_MAIN
-$(S)/lua-5.4.7/src/loadlib.o: STD += $(SIM_PATHS)
+$(SIM)/lua-5.4.7/%.o $(SIM)/lua-cjson-2.1.0/%.o: WARN := -w
+$(SIM)/lua-5.4.7/%.o $(SIM)/lua-cjson-2.1.0/%.o: STD := -std=gnu11
+$(SIM)/lua-cjson-2.1.0/%.o: STD += $(CJSON_FLAGS)
+$(SIM)/lua-5.4.7/%.o: INCLUDES := -include spec/support/sim_lua.h
+$(SIM)/lua-5.4.7/src/lua.o: STD += -DSIM_MAIN
+$(SIM)/lua-5.4.7/src/loadlib.o: STD += $(SIM_PATHS)
 define compile_sim
 @mkdir -p $(@D)
 @echo '$(CC) $<'
@@ -345,21 +345,21 @@ $(Q)$(CC) $(SIM_CFLAGS) $(STD) $(WARN) $(INCLUDES) -I$(LUA)/src -c -o $@ $<
 endef
 $(SIM_OBJECTS): $(HEADERS) spec/support/sim_lua.h $(SELF) $(LUA)/.stamp $(CJSON)/.stamp | $(B)/deps-test.stamp
 $(LUA)/src/lua.c: $(LUA)/.stamp ;
-$(S)/%.o: $(B)/%.c
+$(SIM)/%.o: $(B)/%.c
 	$(compile_sim)
-$(S)/%.o: %.c
+$(SIM)/%.o: %.c
 	$(compile_sim)
-$(S)/lua: $(SIM_OBJECTS) $(SELF)
+$(SIM)/lua: $(SIM_OBJECTS) $(SELF)
 	$(CC) $(SIM_CFLAGS) -Wl,-E -o $@ $(SIM_OBJECTS) -lm -ldl
 
 SIM_WASM_OBJECTS := $(WASM_OBJECTS) $(W)/spec/support/sim.o
 $(W)/spec/support/sim.o: $(HEADERS) $(SELF) $(LUA)/.stamp
-$(S)/mooncast.wasm: $(SIM_WASM_OBJECTS) $(SELF)
+$(SIM)/mooncast.wasm: $(SIM_WASM_OBJECTS) $(SELF)
 	@mkdir -p $(@D)
 	$(EMCC) $(WASM_LDFLAGS) -o $@ $(SIM_WASM_OBJECTS)
 
 .PHONY: sim
-sim: $(S)/lua $(S)/mooncast.wasm
+sim: $(SIM)/lua $(SIM)/mooncast.wasm
 
 # --- fuzzers ------------------------------------------------------------------------------------
 

@@ -73,8 +73,37 @@ static void push_class_meta(lua_State *L, mc_type *type) {
   lua_setfield(L, -2, "instance");
 }
 
+/* The methods that options.interleave lists, if any. */
+static void set_interleave(lua_State *L, mc_lua *M, mc_type *type) {
+  luaL_Buffer b;
+  size_t len;
+  int top = lua_gettop(L);
+  bool has = lua_istable(L, 3) && lua_getfield(L, 3, "interleave") == LUA_TTABLE;
+  lua_settop(L, top);
+  luaL_buffinit(L, &b);
+  for (lua_Integer i = 1; has; i++) {
+    lua_getfield(L, 3, "interleave");
+    if (lua_rawgeti(L, -1, i) == LUA_TNIL) {
+      lua_pop(L, 2);
+      break;
+    }
+    bool text = lua_type(L, -1) == LUA_TSTRING;
+    const char *name = text ? lua_tolstring(L, -1, &len) : NULL;
+    lua_pop(L, 2); /* the table keeps it */
+    if (!name || len == 0 || len > MC_MAX_NAME)
+      luaL_error(L, "interleave lists the names of methods");
+    luaL_addchar(&b, (char)len);
+    luaL_addlstring(&b, name, len);
+  }
+  luaL_pushresult(&b);
+  const char *names = lua_tolstring(L, -1, &len);
+  if (!mc_type_interleave(M->node, type, names, len))
+    mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for a type");
+  lua_settop(L, top);
+}
+
 /* core.define(name, class, options): class becomes the newest definition of that type. Options:
-** reentrant; travelled: it came from another node; stub: only its name is known; signatures: method
+** reentrant; interleave: a list of methods; travelled: it came from another node; stub: only its name is known; signatures: method
 ** -> letters; fragile: an error of a handler ends the actor. */
 static int l_define(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
@@ -91,6 +120,7 @@ static int l_define(lua_State *L) {
   lua_pushvalue(L, 2);
   type->definition = luaL_ref(L, LUA_REGISTRYINDEX);
   type->reentrant = option(L, 3, "reentrant");
+  set_interleave(L, M, type);
   type->fragile = option(L, 3, "fragile");
   mc__lua_forget_methods(L, type);
   lua_settop(L, 2);
@@ -281,6 +311,7 @@ static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int init, int first,
   mc_lua_task *self = mc__lua_task_current(M), *t = mc__lua_task_new(M, L);
   t->making = a;
   t->turn = mc_actor_init(M->node, a, self->turn);
+  if (t->turn) t->turn->task = t;
   mc_error code = MC_E_OUT_OF_MEMORY;
   if (t->turn && lua_checkstack(t->co, 8)) {
     lua_pushvalue(L, init);

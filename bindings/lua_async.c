@@ -133,8 +133,7 @@ static int any_k(lua_State *L, int status, lua_KContext n) {
   return 1;
 }
 
-/* core.first(task, ...) -> the index of the first one that has ended, once there is one. */
-static int l_first(lua_State *L) {
+static int await_first(lua_State *L, mc_lua_await what) {
   mc_lua *M = mc__lua_of(L);
   int n = lua_gettop(L), done = first_done(L, n);
   luaL_argcheck(L, n > 0, 1, "at least one task");
@@ -145,8 +144,14 @@ static int l_first(lua_State *L) {
   for (int i = 1; i <= n; i++) join(&joints[i - 1], self, lua_touserdata(L, i));
   self->joints = joints;
   self->njoints = n;
-  return mc__lua_await(L, M, MC_AWAIT_ANY, any_k, n);
+  return mc__lua_await(L, M, what, any_k, n);
 }
+
+/* core.first_of(task, ...) -> the index of the first one that has ended, once there is one. */
+static int l_first(lua_State *L) { return await_first(L, MC_AWAIT_ANY); }
+
+/* core.next_of(task, ...): the same for one who goes on only when all have ended. */
+static int l_next(lua_State *L) { return await_first(L, MC_AWAIT_EACH); }
 
 /* task:cancel() -> true, or false when it had ended. It never starts, or its next await, or the one
 ** it is in, raises `cancelled`. */
@@ -287,7 +292,7 @@ static void set_place(lua_State *L, lua_State *co) {
 
 static void push_wait(lua_State *L, mc_lua *M, const mc_lua_task *t) {
   static const char *const kinds[] = {"nothing", "call",  "room", "sleep",
-                                      "task",    "tasks", "init"};
+                                      "task",    "tasks", "init", "tasks"};
   lua_createtable(L, 0, 6);
   set_text(L, "awaits", t->ending ? "children" : kinds[t->awaits]);
   if (t->turn) set_text(L, "actor", t->turn->actor->type->name);
@@ -321,6 +326,7 @@ void mc__lua_open_async(lua_State *L) {
                                        {"spawn_task", l_spawn_task},
                                        {"keep_none", l_keep_none},
                                        {"first_of", l_first},
+                                       {"next_of", l_next},
                                        {"sleep", l_sleep},
                                        {"now", l_now},
                                        {"timeout", l_timeout},

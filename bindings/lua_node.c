@@ -293,7 +293,7 @@ mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t
   set_node(L, M);
   mc_config config = {.host = own_host(M),
                       .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume,
-                                   mc__lua_resign, mc__lua_cancel_turn},
+                                   mc__lua_resign, mc__lua_cancel_turn, mc__lua_awaits},
                       .name = name,
                       .name_len = name_len,
                       .incarnation = incarnation,

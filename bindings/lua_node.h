@@ -31,6 +31,7 @@ typedef enum mc_lua_await {
   MC_AWAIT_TASK,
   MC_AWAIT_ANY, /* of several tasks */
   MC_AWAIT_INIT,
+  MC_AWAIT_EACH, /* the next of several tasks, of which it wants all */
 } mc_lua_await;
 
 struct mc_lua_task {
@@ -235,6 +236,8 @@ int mc__lua_await(lua_State *L, mc_lua *M, mc_lua_await what, lua_KFunction k,
 /* Asks a task to end: it never starts, or its next await (or the one it is in) raises `cancelled`. */
 void mc__lua_cancel(mc_lua *M, mc_lua_task *t);
 void mc__lua_cancel_turn(void *ud, mc_turn *turn);
+void mc__lua_awaits(void *ud, const mc_turn *turn,
+                    void (*visit)(void *arg, const mc_wait *wait), void *arg);
 /* The actor ended: so do the tasks that its handlers left behind. */
 void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a);
 /* The end of a task: with children that still run, once those have ended. */

@@ -434,7 +434,7 @@ void mc__lua_set_handle(lua_State *L, const mc_lua_task *t, int handle) {
 static void wake_joint(mc_lua *M, mc_joint *j, mc_lua_task *t, bool raised, int n,
                        const ending *e) {
   mc_lua_task *to = j->task;
-  if (to->awaits == MC_AWAIT_ANY) {
+  if (to->awaits == MC_AWAIT_ANY || to->awaits == MC_AWAIT_EACH) {
     mc__lua_wake(M, to, 0, false);
     return;
   }
@@ -548,6 +548,33 @@ void mc__lua_cancel(mc_lua *M, mc_lua_task *t) {
 /* vtable */
 void mc__lua_cancel_turn(void *ud, mc_turn *turn) {
   if (turn->task) mc__lua_cancel(ud, turn->task);
+}
+
+/* The task that makes the actor which t awaits. */
+static mc_lua_task *made_for(mc_lua *M, const mc_lua_task *t) {
+  mc_lua_task *m = M->live;
+  while (m && m->maker != t) m = m->live;
+  return m;
+}
+
+typedef void visit_wait(void *arg, const mc_wait *wait);
+
+static void visit_awaited(mc_lua *M, const mc_lua_task *t, int depth, visit_wait *visit,
+                          void *arg) {
+  enum { MOST = 32 }; /* tasks that await one another */
+  if (!t || depth == MOST || !t->parked || t->settled || t->ending) return;
+  if (t->cancelled && !t->told) return; /* that ends the wait */
+  if (t->awaits == MC_AWAIT_CALL) visit(arg, &t->wait);
+  if (t->awaits == MC_AWAIT_INIT) visit_awaited(M, made_for(M, t), depth + 1, visit, arg);
+  if (t->awaits != MC_AWAIT_TASK && t->awaits != MC_AWAIT_EACH) return;
+  for (int i = 0; i < t->njoints; i++)
+    if (t->joints[i].handle)
+      visit_awaited(M, t->joints[i].handle->task, depth + 1, visit, arg);
+}
+
+/* vtable: what the handler awaits, as long as only that can end it. */
+void mc__lua_awaits(void *ud, const mc_turn *turn, visit_wait *visit, void *arg) {
+  visit_awaited(ud, turn->task, 0, visit, arg);
 }
 
 void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a) {

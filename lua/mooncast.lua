@@ -21,6 +21,7 @@ local self_name = core.node()
 -- from outside.
 -- @tparam string name 1 to 255 bytes of text, the type's name on every node
 -- @tparam[opt] table options reentrant = true lets other messages in while a handler awaits;
+-- interleave = {"get"} only those that call these methods;
 -- signatures = {method = "string, integer? -> boolean"} is checked when a call arrives, before its
 -- handler runs (bad_arguments), and when it has returned (bad_return): see lua/signature.lua;
 -- on_error = "stop" ends the actor when a handler raised, after the caller was told; the default,
@@ -34,6 +35,7 @@ function mc.actor(name, options)
   if on_error ~= "reply" and on_error ~= "stop" then error("on_error is 'reply' or 'stop'", 2) end
   local settings = {
     reentrant = options.reentrant and true,
+    interleave = options.interleave,
     signatures = options.signatures and signature.compile_all(options.signatures),
     fragile = on_error == "stop",
   }
@@ -209,19 +211,21 @@ mc.traceback = core.traceback
 --- What every task of this node waits for: a list of {awaits, of, on, actor, since, at, cancelled}.
 mc.waits = core.waits
 
---- Goes through tasks as they end.
--- @usage for i, task in mc.each(a, b, c) do print(i, task:await()) end
-function mc.each(...)
+local function each(next_of, ...)
   local tasks, left = table.pack(...), {}
   for i = 1, tasks.n do left[i] = i end
   return function()
     if #left == 0 then return nil end
     local waiting = {}
     for i, index in ipairs(left) do waiting[i] = tasks[index] end
-    local index = table.remove(left, core.first_of(table.unpack(waiting)))
+    local index = table.remove(left, next_of(table.unpack(waiting)))
     return index, tasks[index]
   end
 end
+
+--- Goes through tasks as they end.
+-- @usage for i, task in mc.each(a, b, c) do print(i, task:await()) end
+function mc.each(...) return each(core.first_of, ...) end
 
 local function cancel_all(...)
   for i = 1, select("#", ...) do (select(i, ...)):cancel() end
@@ -232,7 +236,7 @@ end
 function mc.all(...)
   local _ <close> = closing(cancel_all, ...)
   local n, results = select("#", ...), {}
-  for i, task in mc.each(...) do results[i] = task:await() end
+  for i, task in each(core.next_of, ...) do results[i] = task:await() end
   return table.unpack(results, 1, n)
 end
 

@@ -65,9 +65,9 @@ static mc_route begin_local(mc_node *n, const mc_request *q, mc_sending *s) {
   s->frame = n->scratch.len;
   if (!a) return MC_ROUTE_BYTES; /* the arguments are checked all the same */
   if (q->kind != MC_STOP && a->type != q->type) return failed(s, MC_E_TYPE_MISMATCH);
-  bool idle =
-      !a->first && !a->starting && !a->stopping && (!a->turns || a->type->reentrant);
-  if (!idle && q->kind == MC_CALL && q->from && awaits_itself(a, q->from))
+  bool idle = mc__actor_takes(a, q->kind, q->method, q->method_len);
+  if (!idle && q->kind == MC_CALL && q->from && !n->language.awaits &&
+      awaits_itself(a, q->from))
     return failed(s, MC_E_DEADLOCK);
   if (q->kind != MC_STOP && a->waiting >= MC_MAILBOX_BOUND) return local_full(a, q, s);
   if (!idle || !q->direct || q->kind != MC_CALL) return MC_ROUTE_BYTES;

@@ -3,7 +3,8 @@
 ** handler, waits in a mailbox or is answered at once.
 **
 ** Order: what arrives for an actor starts in the order of arrival; nothing overtakes a message that
-** waits. One handler of an actor runs at a time, awaits included, unless its type is reentrant.
+** waits, unless it may interleave: then nothing that may, too, or that stops the actor. One handler of
+** an actor runs at a time, awaits included, unless its type is reentrant or the method interleaves.
 ** Nothing here runs user code: the language only prepares what mc_node_step then resumes.
 */
 #include "node.h"
@@ -39,6 +40,9 @@ mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m) {
   t->trace = m->trace;
   t->method = m->method;
   t->method_len = m->method_len;
+  t->seen_node = t->seen_probe = 0;
+  t->name_len = m->method_len < MC_TURN_NAME ? m->method_len : MC_TURN_NAME;
+  if (t->name_len) memcpy(t->name, m->method, t->name_len);
   t->chain_len = m->chain_len + 1;
   for (int i = 0; i < m->chain_len; i++)
     memcpy(&t->chain[i], &m->chain[i], sizeof *t->chain);
@@ -76,9 +80,27 @@ static void drop(mc_node *n, mc_actor *a, const mc_incoming *m, mc_error code,
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
-static bool is_free(const mc_actor *a, mc_message_kind kind) {
+bool mc__interleaves(const mc_type *type, const char *method, size_t len) {
+  const uint8_t *at = type->interleave, *end = at + type->interleave_len;
+  for (; at < end; at += 1 + *at)
+    if (*at == len && memcmp(at + 1, method, len) == 0) return true;
+  return false;
+}
+
+bool mc__actor_takes(const mc_actor *a, mc_message_kind kind, const char *method,
+                     size_t len) {
   if (a->starting || a->stopping) return false;
-  return !a->turns || (a->type->reentrant && kind != MC_STOP);
+  if (!a->first && (!a->turns || (a->type->reentrant && kind != MC_STOP))) return true;
+  return a->type->interleave_len && kind != MC_STOP && !a->stops && !a->eager &&
+         mc__interleaves(a->type, method, len);
+}
+
+/* The next message that may start now, out of the mailbox. */
+static mc_message *next_message(mc_actor *a) {
+  if (!a->first || a->starting || a->stopping) return NULL;
+  if (!a->turns || (a->type->reentrant && a->first->kind != MC_STOP))
+    return mc__mailbox_pop(a);
+  return mc__mailbox_pop_eager(a);
 }
 
 static void start(mc_node *n, mc_actor *a, const mc_incoming *m) {
@@ -106,9 +128,10 @@ void mc__actor_next(mc_node *n, mc_actor *a) {
   a->draining = true;
   a->around = n->draining;
   n->draining = a;
-  while (a->first && is_free(a, a->first->kind)) {
+  mc_message *msg;
+  while ((msg = next_message(a))) {
     mc_incoming m;
-    a->current = mc__mailbox_pop(a);
+    a->current = msg;
     if (a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
     mc__message_parts(a->current, &m);
     start(n, a, &m);
@@ -117,6 +140,7 @@ void mc__actor_next(mc_node *n, mc_actor *a) {
   }
   a->draining = false;
   n->draining = a->around;
+  if (!a->first) mc_timer_clear(n, &a->probe);
   if (a->ended && !a->turns) mc_actor_end(n, a);
 }
 
@@ -144,20 +168,22 @@ static bool in_chain(const mc_actor *a, const mc_incoming *m) {
 }
 
 /* Why a call cannot even wait, or MC_OK. */
-static mc_error refusal(const mc_actor *a, const mc_incoming *m) {
-  if (m->kind == MC_CALL && in_chain(a, m)) return MC_E_DEADLOCK;
+static mc_error refusal(const mc_node *n, const mc_actor *a, const mc_incoming *m) {
+  if (m->kind == MC_CALL && !n->language.awaits && in_chain(a, m)) return MC_E_DEADLOCK;
   if (m->kind == MC_CALL && a->waiting >= MC_MAILBOX_BOUND) return MC_E_OVERLOADED;
   return MC_OK;
 }
 
 void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m) {
   mc_error code;
-  if (!a->first && is_free(a, m->kind))
+  if (mc__actor_takes(a, m->kind, m->method, m->method_len))
     start(n, a, m);
-  else if ((code = refusal(a, m)) != MC_OK)
+  else if ((code = refusal(n, a, m)) != MC_OK)
     drop(n, a, m, code, NULL);
   else if (!mc__mailbox_push(n, a, m))
     drop(n, a, m, MC_E_OUT_OF_MEMORY, NULL);
+  else
+    mc__probe_later(n, a, m->kind == MC_CALL && in_chain(a, m));
 }
 
 void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call) {
@@ -170,6 +196,7 @@ void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call
   if (!msg) return;
   if (a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
   mc__message_free(n, msg);
+  if (!a->first) mc_timer_clear(n, &a->probe);
   mc__answer_error(n, origin, call, MC_E_CANCELLED, "it was cancelled before it started");
 }
 
@@ -284,6 +311,7 @@ bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size
       mc__dispatch_cancel(n, a, peer, e.call);
     break;
   }
+  case MC_ENV_PROBE: mc__probe_arrived(n, peer, &e); break;
   case MC_ENV_CREDIT: mc__credit_arrived(n, peer, e.instance, (uint32_t)e.count); break;
   }
   return true;

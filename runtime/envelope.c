@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Items in the array of each kind, the payload counted. */
-static const uint8_t FIELDS[] = {4, 10, 7, 3, 5, 4, 3, 4};
+static const uint8_t FIELDS[] = {4, 10, 7, 3, 5, 4, 3, 4, 9};
 static const size_t KINDS = sizeof FIELDS / sizeof *FIELDS;
 
 size_t mc__frame_open(mc_buf *b) {
@@ -42,7 +42,7 @@ bool mc__frame_close(mc_buf *b, size_t frame) {
 static void write_recipient(mc_buf *b, const mc_envelope *e) {
   mc__write_uint(b, e->instance);
   mc_write_bytes(b, e->secret, MC_SECRET_SIZE);
-  if (e->kind == MC_ENV_STOP || e->kind == MC_ENV_CANCEL) return;
+  if (e->kind != MC_ENV_CALL && e->kind != MC_ENV_CAST) return;
   mc__write_uint(b, e->type);
   mc__write_text(b, e->name, e->name_len);
 }
@@ -88,6 +88,14 @@ void mc__envelope_write(mc_buf *b, const mc_envelope *e) {
     mc__write_uint(b, e->call);
     write_recipient(b, e);
     break;
+  case MC_ENV_PROBE:
+    mc__write_uint(b, e->incarnation);
+    mc__write_uint(b, e->probe);
+    mc__write_uint(b, e->count);
+    mc__write_uint(b, e->call);
+    write_recipient(b, e);
+    mc__write_text(b, e->name, e->name_len);
+    break;
   case MC_ENV_CREDIT:
     mc__write_uint(b, e->instance);
     mc__write_uint(b, e->count);
@@ -104,7 +112,7 @@ static bool read_recipient(mc_reader *r, mc_envelope *e) {
   uint64_t type;
   if (!mc__read_uint(r, &e->instance, MC_MAX_ID) || !mc__read_secret(r, e->secret))
     return false;
-  if (e->kind == MC_ENV_STOP || e->kind == MC_ENV_CANCEL) return true;
+  if (e->kind != MC_ENV_CALL && e->kind != MC_ENV_CAST) return true;
   if (!mc__read_uint(r, &type, UINT32_MAX)) return false;
   e->type = (uint32_t)type;
   return mc__read_name(r, &e->name, &e->name_len);
@@ -127,6 +135,16 @@ static bool read_context(mc_reader *r, mc_envelope *e) {
   e->chain_len = (int)item.as.count;
   for (int i = 0; i < e->chain_len; i++)
     if (!mc__read_uint(r, &e->chain[i], MC_MAX_ID)) return false;
+  return true;
+}
+
+static bool read_cycle(mc_reader *r, mc_envelope *e) {
+  mc_item item;
+  if (!mc_read(r, &item)) return false;
+  if (item.kind != MC_TEXT || item.as.string.len > MC_MAX_CYCLE)
+    return mc_read_fail(r, "a cycle that is no text of at most 2048 bytes");
+  e->name = item.as.string.data;
+  e->name_len = item.as.string.len;
   return true;
 }
 
@@ -155,6 +173,12 @@ bool mc__envelope_read(mc_reader *r, mc_envelope *e) {
   case MC_ENV_STOP:
   case MC_ENV_CANCEL:
     return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) && at_end(r);
+  case MC_ENV_PROBE:
+    return mc__read_uint(r, &e->incarnation, MC_MAX_ID) &&
+           mc__read_uint(r, &e->probe, MC_MAX_ID) &&
+           mc__read_uint(r, &e->count, UINT8_MAX) &&
+           mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) &&
+           read_cycle(r, e) && at_end(r);
   case MC_ENV_CREDIT:
     return mc__read_uint(r, &e->instance, MC_MAX_ID) &&
            mc__read_uint(r, &e->count, UINT32_MAX) && at_end(r);

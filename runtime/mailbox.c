@@ -5,6 +5,7 @@
 */
 #include "node.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -22,6 +23,9 @@ static mc_message *message_new(mc_node *n, const mc_incoming *m) {
   msg->call = m->call;
   msg->trace = m->trace;
   msg->deadline_ms = m->deadline_ms;
+  msg->eager = false;
+  msg->due_ms = INFINITY;
+  msg->probe = 0;
   msg->size = size;
   msg->chain_len = m->chain_len;
   msg->method_len = m->method_len;
@@ -41,31 +45,57 @@ bool mc__mailbox_push(mc_node *n, mc_actor *a, const mc_incoming *m) {
   else
     a->first = msg;
   a->last = msg;
+  msg->eager = m->kind != MC_STOP && mc__interleaves(a->type, m->method, m->method_len);
+  a->eager += msg->eager;
+  a->stops += m->kind == MC_STOP;
   a->waiting++;
   n->stats.mailbox++;
   return true;
 }
 
+static void take(mc_actor *a, mc_message *before, mc_message *msg) {
+  if (before)
+    before->next = msg->next;
+  else
+    a->first = msg->next;
+  if (a->last == msg) a->last = before;
+  a->eager -= msg->eager;
+  a->stops -= msg->kind == MC_STOP;
+  a->waiting--;
+}
+
 mc_message *mc__mailbox_pop(mc_actor *a) {
   mc_message *msg = a->first;
-  if (!msg) return NULL;
-  a->first = msg->next;
-  if (!a->first) a->last = NULL;
-  a->waiting--;
+  if (msg) take(a, NULL, msg);
   return msg;
+}
+
+mc_message *mc__mailbox_pop_eager(mc_actor *a) {
+  if (!a->eager) return NULL;
+  mc_message *before = NULL, *msg = a->first;
+  for (; msg && msg->kind != MC_STOP; before = msg, msg = msg->next)
+    if (msg->eager) return take(a, before, msg), msg;
+  return NULL;
+}
+
+mc_message *mc__mailbox_find(const mc_actor *a, uint32_t origin, uint64_t call) {
+  for (mc_message *msg = a->first; msg; msg = msg->next)
+    if (msg->kind != MC_CAST && msg->origin == origin && msg->call == call) return msg;
+  return NULL;
+}
+
+void mc__mailbox_remove(mc_actor *a, mc_message *msg) {
+  mc_message *before = NULL;
+  if (msg != a->first)
+    for (before = a->first; before->next != msg;) before = before->next;
+  take(a, before, msg);
 }
 
 mc_message *mc__mailbox_take(mc_actor *a, uint32_t origin, uint64_t call) {
   mc_message *before = NULL, *msg = a->first;
   for (; msg; before = msg, msg = msg->next)
     if (msg->kind == MC_CALL && msg->origin == origin && msg->call == call) break;
-  if (!msg) return NULL;
-  if (before)
-    before->next = msg->next;
-  else
-    a->first = msg->next;
-  if (a->last == msg) a->last = before;
-  a->waiting--;
+  if (msg) take(a, before, msg);
   return msg;
 }
 

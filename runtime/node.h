@@ -27,15 +27,16 @@ typedef enum mc_envelope_kind {
   MC_ENV_STOP,
   MC_ENV_CREDIT,
   MC_ENV_CANCEL,
+  MC_ENV_PROBE,
 } mc_envelope_kind;
 
 /* The header of any envelope; what a kind does not have is zero. */
 typedef struct mc_envelope {
   mc_envelope_kind kind;
-  uint64_t call, instance, trace, count, incarnation, version, code;
+  uint64_t call, instance, trace, count, incarnation, version, code, probe;
   uint8_t secret[MC_SECRET_SIZE];
   uint32_t type;
-  const char *name; /* method, or node of a hello */
+  const char *name; /* method, node of a hello, or the handlers that a probe has met */
   size_t name_len;
   double remaining_ms; /* INFINITY when absent */
   int chain_len;
@@ -91,6 +92,9 @@ typedef struct mc_message {
   uint32_t origin;
   uint64_t call, trace;
   double deadline_ms;
+  bool eager;        /* may start while a handler of its actor awaits */
+  double due_ms;     /* when it is probed for a deadlock */
+  uint64_t probe;    /* the last one, 0 before */
   size_t size, args; /* bytes allocated; where the arguments start in bytes */
   int chain_len;
   size_t method_len, len;
@@ -113,6 +117,11 @@ typedef struct mc_incoming {
 
 bool mc__mailbox_push(mc_node *n, mc_actor *a, const mc_incoming *m);
 mc_message *mc__mailbox_pop(mc_actor *a);
+/* The first one that is eager and has no stop in front of it, or NULL. */
+mc_message *mc__mailbox_pop_eager(mc_actor *a);
+/* The call or stop that waits, or NULL. */
+mc_message *mc__mailbox_find(const mc_actor *a, uint32_t origin, uint64_t call);
+void mc__mailbox_remove(mc_actor *a, mc_message *msg);
 /* Takes the message of that call out of the queue, or NULL. */
 mc_message *mc__mailbox_take(mc_actor *a, uint32_t origin, uint64_t call);
 void mc__message_free(mc_node *n, mc_message *m);
@@ -182,6 +191,11 @@ bool mc__secret_equal(const uint8_t *a, const uint8_t *b);
 /* ---- dispatch (dispatch.c) ------------------------------------------------------------------- */
 /* Takes a message for an actor that was found: starts it, queues it or answers it. */
 void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m);
+/* Whether a message that comes now would start at once. */
+bool mc__actor_takes(const mc_actor *a, mc_message_kind kind, const char *method,
+                     size_t len);
+/* Whether messages with that name may start while a handler of the actor awaits. */
+bool mc__interleaves(const mc_type *type, const char *method, size_t len);
 /* The caller no longer wants the answer to that call. */
 void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call);
 /* One envelope from a peer. False: the link is malformed. */
@@ -192,6 +206,11 @@ void mc__dispatch_recover(mc_node *n);
 mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m);
 void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
                       const char *message);
+
+/* ---- probes for deadlocks (probe.c) ---------------------------------------------------------- */
+/* The last message in the mailbox waits: it is probed when it has waited for a while. */
+void mc__probe_later(mc_node *n, mc_actor *a, bool at_once);
+void mc__probe_arrived(mc_node *n, uint32_t peer, const mc_envelope *e);
 
 /* An envelope of which only the start is there, because there is no memory for the rest: who waits for
 ** it is told, as far as the header came. */
@@ -236,7 +255,7 @@ struct mc_node {
   unsigned owed_count;
   mc_buf scratch; /* arguments on their way to a mailbox of this node */
   mc_buf lent;    /* the same, while the language reads them */
-  uint64_t turn_counter;
+  uint64_t turn_counter, probe_counter;
 
   mc_task *ready_first, *ready_last;
   uint64_t ready_count;

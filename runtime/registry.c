@@ -66,6 +66,16 @@ mc_type *mc_type_named(mc_node *n, const char *name, size_t len) {
   return *at = t;
 }
 
+bool mc_type_interleave(mc_node *n, mc_type *type, const void *names, size_t len) {
+  uint8_t *copy = len ? mc__alloc(n, NULL, 0, len) : NULL;
+  if (len && !copy) return false;
+  if (len) memcpy(copy, names, len);
+  if (type->interleave) mc__alloc(n, type->interleave, type->interleave_len, 0);
+  type->interleave = copy;
+  type->interleave_len = len;
+  return true;
+}
+
 /* ---- peers ----------------------------------------------------------------------------------- */
 
 static uint32_t *peer_place(mc_node *n, const char *name, size_t len,
@@ -237,6 +247,7 @@ static void refuse_rest(mc_node *n, mc_actor *a) {
 void mc_actor_end(mc_node *n, mc_actor *a) {
   slot_release(n, a);
   refuse_rest(n, a);
+  mc_timer_clear(n, &a->probe);
   mc__waits_wake(n, &a->senders, MC_OK);
   mc__credit_flush(n, a);
   n->language.resign(n->language.ud, a);
@@ -249,6 +260,7 @@ void mc_node_close(mc_node *n) {
     mc_message *m;
     if (!a) continue;
     slot_release(n, a); /* nobody finds it any more */
+    mc_timer_clear(n, &a->probe);
     if (a->current) mc__message_free(n, a->current);
     while ((m = mc__mailbox_pop(a))) mc__message_free(n, m);
     while (a->senders.first) mc__waits_remove(a->senders.first);
@@ -269,8 +281,11 @@ void mc_node_close(mc_node *n) {
 void mc__registry_fini(mc_node *n) {
   mc_node_close(n);
   if (n->actors) mc__alloc(n, n->actors, n->actor_cap * sizeof *n->actors, 0);
-  for (size_t i = 0; i < n->type_cap; i++)
-    if (n->types[i]) mc__alloc(n, n->types[i], sizeof(mc_type) + n->types[i]->len + 1, 0);
+  for (size_t i = 0; i < n->type_cap; i++) {
+    if (!n->types[i]) continue;
+    mc_type_interleave(n, n->types[i], NULL, 0);
+    mc__alloc(n, n->types[i], sizeof(mc_type) + n->types[i]->len + 1, 0);
+  }
   if (n->types) mc__alloc(n, n->types, n->type_cap * sizeof *n->types, 0);
   for (uint32_t i = 0; i < n->peer_count; i++) {
     mc_peer *p = n->peers[i];

@@ -346,10 +346,10 @@ export class Reader {
     return this.bytesFrom();
   }
 
-  /** A text of 1 to 255 bytes. */
-  name() {
+  /** A text of 1 to 255 bytes, or as many as are said. */
+  name(least = 1, most = 255) {
     this.#expect(Major.TEXT, "text");
-    if (this.argument < 1 || this.argument > 255) throw malformed("a name that is no text of 1 to 255 bytes");
+    if (this.argument < least || this.argument > most) throw malformed(`a name that is no text of ${least} to ${most} bytes`);
     return this.textFrom();
   }
 

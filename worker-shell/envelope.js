@@ -6,17 +6,19 @@ import { MAX_FRAME, Reader, Writer, malformed } from "./cbor.js";
 import { encodeValue, encodeValues } from "./value.js";
 
 /** Kinds of envelopes, by their number on the wire. */
-export const Kind = Object.freeze({ HELLO: 0, CALL: 1, CAST: 2, REPLY: 3, ERROR: 4, STOP: 5, CREDIT: 6, CANCEL: 7 });
+export const Kind = Object.freeze({ HELLO: 0, CALL: 1, CAST: 2, REPLY: 3, ERROR: 4, STOP: 5, CREDIT: 6, CANCEL: 7, PROBE: 8 });
 
 export const WIRE_VERSION = 1;
 /** Calls that wait for one another: MC_MAX_CHAIN. */
 export const MAX_CHAIN = 32;
+/** Bytes of the names that a probe collects: MC_MAX_CYCLE. */
+export const MAX_CYCLE = 2048;
 
 const FRAME_HEAD = 5;
 const BYTES_OF_32_BITS = 0x5a;
 const UINT32_MAX = 0xffffffff;
 /** Items in the array of each kind. */
-const FIELDS = [4, 10, 7, 3, 5, 4, 3, 4];
+const FIELDS = [4, 10, 7, 3, 5, 4, 3, 4, 9];
 
 const utf8 = new TextEncoder();
 
@@ -156,6 +158,19 @@ export function encodeCancel(cancel) {
   return encodeNamed(Kind.CANCEL, cancel);
 }
 
+/** @param {{ incarnation: number, probe: number, count: number, cycle: string }} probe and the call that it is for */
+export function encodeProbe({ incarnation, probe, count, call, instance, secret, cycle }) {
+  return frame(Kind.PROBE, (writer) => {
+    writer.uint(incarnation);
+    writer.uint(probe);
+    writer.uint(count);
+    writer.uint(call);
+    writer.uint(instance);
+    writer.bytes(secret);
+    writer.text(cycle);
+  });
+}
+
 /* ---- reading ---------------------------------------------------------------------------------- */
 
 /** How each kind's header is read; arguments, results and value stay undecoded in `body`. */
@@ -168,10 +183,16 @@ const readers = [
   readNamed,
   (reader) => ({ instance: reader.uint(), count: reader.uint(UINT32_MAX) }),
   readNamed,
+  readProbe,
 ];
 
 function readNamed(reader) {
   return { call: reader.uint(), instance: reader.uint(), secret: reader.bytes(16) };
+}
+
+function readProbe(reader) {
+  const whose = { incarnation: reader.uint(), probe: reader.uint(), count: reader.uint(255) };
+  return { ...whose, ...readNamed(reader), cycle: reader.name(0, MAX_CYCLE) };
 }
 
 function readRecipient(reader) {

@@ -1,6 +1,7 @@
 /**
  * An actor written in JavaScript: an object's methods behind a mailbox. It handles one message to
- * its end, awaits included, before the next, unless it was exposed as reentrant.
+ * its end, awaits included, before the next, unless it was exposed as reentrant or the method may
+ * interleave.
  */
 import { ActorError } from "./errors.js";
 import { Turn } from "./turn.js";
@@ -92,13 +93,14 @@ export class HostActor {
   /**
    * @param {import("./ref.js").Address} address
    * @param {object} object
-   * @param {object} node the host node: now, turnId, callFrom, castFrom, actorEnded
-   * @param {{ reentrant?: boolean, mailbox?: number }} options
+   * @param {object} node the host node: now, turnId, callFrom, castFrom, actorEnded, probeLater
+   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number }} options
    */
-  constructor(address, object, node, { reentrant = false, mailbox = MAILBOX_BOUND, permanent = false } = {}) {
+  constructor(address, object, node, { reentrant = false, interleave = [], mailbox = MAILBOX_BOUND, permanent = false } = {}) {
     this.address = address;
     this.object = object;
     this.reentrant = reentrant;
+    this.interleave = new Set(interleave);
     this.mailbox = mailbox;
     this.permanent = permanent;
     this.#node = node;
@@ -113,32 +115,42 @@ export class HostActor {
   receive(message) {
     const problem = this.#problem(message);
     if (problem) return this.#refuse(message, problem);
-    if (this.#queue.length === 0 && this.#mayStart(message)) return this.#start(message);
+    if (this.#mayPass(message) && this.#mayStart(message)) return this.#start(message);
     this.#queue.push(message);
+    const chained = [...this.#turns].some((turn) => message.chain.includes(turn.id));
+    if (message.kind !== "cast") this.#node.probeLater(this, message, chained);
     return undefined;
   }
 
-  #mayStart({ kind }) {
-    return this.#turns.size === 0 || (this.reentrant && kind !== "stop");
+  #mayStart(message) {
+    return this.#turns.size === 0 || (this.reentrant && message.kind !== "stop") || this.#interleaves(message);
+  }
+
+  #interleaves({ kind, method }) {
+    return kind !== "stop" && this.interleave.has(method);
+  }
+
+  /** Nothing overtakes what waits, but what may interleave: and that not its like, nor a stop. */
+  #mayPass(message) {
+    if (this.#queue.length === 0) return true;
+    return this.#interleaves(message) && !this.#queue.some((other) => other.kind === "stop" || this.#interleaves(other));
   }
 
   /** Why a call cannot even wait. Casts were bounded where they came from, by their credit. */
-  #problem({ kind, chain }) {
+  #problem({ kind }) {
     if (kind !== "call") return undefined;
-    const waiting = this.reentrant ? undefined : [...this.#turns].find((turn) => chain.includes(turn.id));
-    if (waiting) {
-      return new ActorError("deadlock", `${this.address.type}:${waiting.method} waits for the caller: break the cycle or expose it as reentrant`);
-    }
     if (this.#queue.length < this.mailbox) return undefined;
     return new ActorError("overloaded", `its mailbox is full (${this.#queue.length} messages wait)`);
   }
 
   #refuse(message, error) {
+    message.waits?.();
     message.fail(error);
     message.done();
   }
 
   async #start(message) {
+    message.waits?.();
     const turn = new Turn(message, this.#node.turnId());
     this.#turns.add(turn);
     try {
@@ -186,6 +198,31 @@ export class HostActor {
     if (at < 0) return undefined;
     const [message] = this.#queue.splice(at, 1);
     return this.#refuse(message, new ActorError("cancelled", "it was cancelled before it started"));
+  }
+
+  get turns() {
+    return this.#turns;
+  }
+
+  #isCall(message, origin, call) {
+    return message.kind !== "cast" && message.origin === origin && message.call === call;
+  }
+
+  /** The turn that handles a call, if it runs. */
+  turnOf(origin, call) {
+    return [...this.#turns].find(({ message }) => this.#isCall(message, origin, call));
+  }
+
+  /** The message of a call that waits, if it does. */
+  waitingCall(origin, call) {
+    return this.#queue.find((message) => this.#isCall(message, origin, call));
+  }
+
+  /** Answers a call that waits. */
+  refuse(message, error) {
+    this.#queue.splice(this.#queue.indexOf(message), 1);
+    this.#refuse(message, error);
+    this.#next();
   }
 
   /** The actor is gone: whoever waits in its mailbox is told so. */

@@ -18,6 +18,7 @@ import {
   encodeCancel,
   encodeCast,
   encodeHello,
+  encodeProbe,
   encodeReply,
   encodeStop,
   typeHash,
@@ -27,6 +28,7 @@ import { HostActor } from "./host-actor.js";
 import { decodeError, encodeRaised, encodeRefusal, outcome } from "./host-answer.js";
 import { HostPeer } from "./host-peer.js";
 import { PendingCall, checkRequest } from "./pending-call.js";
+import { Prober } from "./probe.js";
 import { RefTable, RemoteRef } from "./ref.js";
 import { randomId, randomSecret } from "./random.js";
 import { decodeValues } from "./value.js";
@@ -58,6 +60,7 @@ export class HostNode {
   #instances = 0;
   #closed = false;
   #deadlines;
+  #prober;
   #counters = { late_replies: 0, dead_letters: 0, malformed: 0, sent: 0, received: 0 };
 
   /** @param {HostNodeOptions} options */
@@ -69,6 +72,10 @@ export class HostNode {
     this.refs = new RefTable(this);
     this.#options = options;
     this.#deadlines = new Deadlines(this.now);
+    this.#prober = new Prober(this.incarnation, this.#deadlines, (peer, probe) => {
+      this.#counters.sent += 1;
+      peer.send(encodeProbe(probe));
+    });
   }
 
   /* ---- JS actors ------------------------------------------------------------------------------ */
@@ -77,8 +84,8 @@ export class HostNode {
    * Makes an object callable by those who get the reference.
    * @param {string} name its type, and what lookup finds it by
    * @param {object} object
-   * @param {{ reentrant?: boolean, mailbox?: number, permanent?: boolean }} [options]
-   *   permanent: nobody can stop it
+   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number, permanent?: boolean }} [options]
+   *   interleave: methods that may start while a handler awaits; permanent: nobody can stop it
    * @returns {RemoteRef}
    */
   expose(name, object, options = {}) {
@@ -104,6 +111,11 @@ export class HostNode {
   actorEnded(actor) {
     this.#actors.delete(actor.address.instance);
     if (this.#names.get(actor.address.type) === actor) this.#names.delete(actor.address.type);
+  }
+
+  /** A call waits in a mailbox: if it does so for long, somebody looks whether it can ever start. */
+  probeLater(actor, message, atOnce) {
+    this.#prober.later(actor, message, atOnce);
   }
 
   turnId() {
@@ -155,7 +167,11 @@ export class HostNode {
     const id = ++this.#calls;
     const frame = this.#requestFrame(address, request, id, remaining);
     return new Promise((resolve, reject) => {
-      const done = () => peer.pending.delete(id);
+      const wait = { peer, call: id, instance: address.instance, secret: address.secret };
+      const done = () => {
+        peer.pending.delete(id);
+        request.turn?.waits.delete(wait);
+      };
       const cancel = () => peer.send(encodeCancel({ call: id, ...address }));
       const about = { type: address.type, method: request.method, node: peer.name };
       const call = new PendingCall(about, frame, { done, cancel, resolve, reject });
@@ -164,6 +180,7 @@ export class HostNode {
       // A handler that was cancelled already was told: what it calls now is to clean up.
       if (request.turn && !request.turn.cancelled) call.abortWith(request.turn.signal);
       peer.pending.set(id, call);
+      request.turn?.waits.add(wait);
       peer.sendTo(address.instance, call.request);
       this.#counters.sent += 1;
     });
@@ -299,6 +316,8 @@ export class HostNode {
         return this.#answer(peer, envelope);
       case Kind.CANCEL:
         return this.#cancel(peer, envelope);
+      case Kind.PROBE:
+        return this.#probe(peer, envelope);
       case Kind.CREDIT:
         if (!peer.credit(envelope.instance, envelope.count)) throw malformed("credit that was not owed");
         return undefined;
@@ -355,6 +374,12 @@ export class HostNode {
   #cancel(peer, { call, instance, secret }) {
     const actor = this.#actors.get(instance);
     if (actor && sameSecret(actor.address.secret, secret)) actor.cancel(peer, call);
+  }
+
+  /** Somebody looks what a call waits for. */
+  #probe(peer, envelope) {
+    const actor = this.#actors.get(envelope.instance);
+    if (actor && sameSecret(actor.address.secret, envelope.secret)) this.#prober.arrived(actor, peer, envelope);
   }
 
   /** @returns {import("./host-actor.js").Message} */

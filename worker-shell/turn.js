@@ -19,6 +19,10 @@ export class Turn {
     this.deadline = message.deadline;
     this.trace = message.trace;
     this.chain = [...message.chain, id];
+    /** The calls through its context that were not answered, by peer and number. */
+    this.waits = new Set();
+    /** The last probe that came by. */
+    this.seen = undefined;
   }
 
   /** Made for the first who asks: most handlers never do. */

@@ -71,6 +71,8 @@ enum {
   MC_MAILBOX_BOUND = 4096,  /* messages waiting in one mailbox */
   MC_CAST_WINDOW = 1024,    /* casts of one node to one actor that are not handled yet */
   MC_SECRET_SIZE = 16,
+  MC_TURN_NAME = 48,   /* bytes of a handler's name that are kept */
+  MC_MAX_CYCLE = 2048, /* bytes of the names that a probe collects */
 };
 #define MC_MAX_ID 9007199254740991u /* 2^53 - 1 */
 
@@ -178,11 +180,17 @@ typedef struct mc_type {
   int definition; /* for the language: its newest definition here; 0 when there is none */
   int refs;       /* for the language: what it keeps for references of this type */
   bool reentrant; /* handlers of one actor may overlap */
-  bool fragile;   /* for the language: an error of a handler ends the actor */
+  uint8_t *
+      interleave; /* methods that may start while a handler awaits: see mc_type_interleave */
+  size_t interleave_len;
+  bool fragile; /* for the language: an error of a handler ends the actor */
   int protocol; /* for the language: the names that callers without a definition may use */
   bool checked; /* for the language: some methods have signatures */
 } mc_type;
 
+/* The methods whose messages may start while a handler of the actor awaits: for each one byte with the
+** length of its name, then the name. Copies. False: no memory, nothing changed. */
+bool mc_type_interleave(mc_node *n, mc_type *type, const void *names, size_t len);
 /* The type of that name, made if new; NULL when the name is no text of 1 to 255 bytes, or memory
 ** is out. */
 mc_type *mc_type_named(mc_node *n, const char *name, size_t len);
@@ -280,6 +288,10 @@ typedef struct mc_language {
   void (*resign)(void *ud, mc_actor *actor);
   /* The caller of a running handler no longer wants its answer. NULL: handlers run to their end. */
   void (*cancel)(void *ud, mc_turn *turn);
+  /* Visits the waits of which each must end before the handler can: none when anything else may end
+  ** it. Changes nothing. NULL: no deadlock is found but that of a chain. */
+  void (*awaits)(void *ud, const mc_turn *turn,
+                 void (*visit)(void *arg, const mc_wait *wait), void *arg);
 } mc_language;
 
 /* MC_INIT is a turn that makes its actor; it never is a message. */
@@ -290,7 +302,7 @@ struct mc_turn {
   mc_actor *actor;
   mc_turn *next; /* other turns of this actor that are running */
   mc_message_kind kind;
-  bool fatal; /* set by the language: the actor ends with this turn */
+  bool fatal;         /* set by the language: the actor ends with this turn */
   uint32_t origin;    /* the peer that called */
   uint64_t call;      /* call id at the origin; 0: nobody waits */
   double deadline_ms; /* INFINITY when none was chosen */
@@ -298,7 +310,10 @@ struct mc_turn {
   void *task;         /* the language's, NULL at first */
   const char *method; /* valid until the language's start returns */
   size_t method_len;
-  int chain_len; /* the last entry is this turn */
+  uint64_t seen_node, seen_probe; /* the last probe that came by */
+  size_t name_len;
+  char name[MC_TURN_NAME]; /* of the method, as far as there is room */
+  int chain_len;           /* the last entry is this turn */
   uint64_t chain[MC_MAX_CHAIN + 1];
 };
 
@@ -310,6 +325,8 @@ struct mc_actor {
   mc_turn *turns;    /* running */
   struct mc_message *first, *last;
   uint32_t waiting;           /* messages in the mailbox */
+  uint32_t eager, stops;      /* of them: may start while a handler awaits; stops */
+  mc_timer probe;             /* when the next one of them is probed */
   bool starting, stopping;    /* init is not done; a stop is being handled */
   bool draining;              /* its mailbox is being started right now */
   struct mc_message *current; /* that one of it */

@@ -29,8 +29,9 @@ static mc_envelope envelope_of(const vector *v) {
                    .incarnation = or_zero(v->incarnation),
                    .version = or_zero(v->version),
                    .code = or_zero(v->code_number),
+                   .probe = or_zero(v->probe),
                    .chain_len = v->chain_len};
-  e.name = v->node ? v->node : v->method;
+  e.name = v->node ? v->node : v->cycle ? v->cycle : v->method;
   if (e.name) e.name_len = strlen(e.name);
   if (v->secret) check_unhex(v->secret, e.secret);
   if (v->type) e.type = hash_of(v->type);
@@ -82,7 +83,7 @@ static void golden_read(void) {
     CHECK(e.kind == x.kind && e.call == x.call && e.instance == x.instance &&
           e.trace == x.trace);
     CHECK(e.count == x.count && e.incarnation == x.incarnation && e.version == x.version);
-    CHECK(e.code == x.code && e.type == x.type && e.chain_len == x.chain_len);
+    CHECK(e.code == x.code && e.probe == x.probe && e.type == x.type && e.chain_len == x.chain_len);
     CHECK(e.remaining_ms == x.remaining_ms);
     CHECK(memcmp(e.secret, x.secret, sizeof e.secret) == 0);
     CHECK(memcmp(e.chain, x.chain, sizeof *e.chain * (size_t)e.chain_len) == 0);
@@ -94,7 +95,7 @@ static void golden_read(void) {
     CHECK(b.len == 0 || memcmp(r.at, b.data, b.len) == 0);
     mc_buf_fini(&b);
   }
-  CHECK_INT(kinds, (1u << (MC_ENV_CANCEL + 1)) - 1);
+  CHECK_INT(kinds, (1u << (MC_ENV_PROBE + 1)) - 1);
 }
 
 static void golden_malformed(void) {

@@ -186,6 +186,25 @@ describe("a deadline", function()
     end
   end)
 
+  it("ends what is queued elsewhere, though no word of its caller gets there [G6]", function()
+    local world = new { nodes = 2 }
+    local handle = world:run("w1", function()
+      local mc = require "mooncast"
+      local service = mc.spawn({ require "program", on = "w2" })
+      local busy = mc.async(service.slow, service, 1)
+      mc.sleep(0)
+      local took, code = mc.timed(mc.deadline, 0.2, service.slow, service, 0)
+      busy:await()
+      return took, code, (service:counts())
+    end)
+    world:at(world:now() + 100, function() world:partition("w1", "w2") end)
+    world:at(world:now() + 3000, function() world:heal() end)
+    local took, code, started = case.finish(world, handle)
+    assert.near(0.2, took, 0.005)
+    assert.equal("timeout", code)
+    assert.equal(1, started)
+  end)
+
   it("that nobody chose is 30 seconds, for the caller alone [G7]", function()
     local _, took, code, seen, closed = run({ nodes = 2 }, function()
       local mc = require "mooncast"

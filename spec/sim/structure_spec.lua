@@ -69,7 +69,54 @@ local function program()
   end
   function Plain:get() return self.n, self.most end
   function Plain:wait(seconds) mc.sleep(seconds) end
-  return { Parent = Parent, Plain = Plain }
+
+  -- Does things at random, in tasks, on other nodes, with deadlines; some of it is cancelled.
+  local Random = mc.actor("Random", { reentrant = true })
+  local chance, open = math.random, 0
+  local acts = {}
+  local function act(refs, depth)
+    open = open + 1
+    local _ <close> = mc.closing(function()
+      if chance(4) == 1 then pcall(mc.sleep, chance() / 50) end
+      open = open - 1
+    end)
+    return acts[depth > 0 and chance(#acts) or 1](refs, depth - 1)
+  end
+  acts[1] = function() mc.sleep(chance() / 20) end
+  acts[2] = function(refs, depth) refs[chance(#refs)]:act(refs, depth) end
+  acts[3] = function(refs, depth) mc.async(act, refs, depth) end
+  acts[4] = function(refs, depth) pcall(mc.deadline, chance() / 10, act, refs, depth) end
+  acts[5] = function(refs, depth) mc.race(mc.async(act, refs, depth), mc.async(act, refs, depth)) end
+  acts[6] = function(refs, depth) mc.all(mc.async(act, refs, depth), mc.async(act, refs, depth)) end
+  acts[7] = function(refs, depth) mc.any(mc.async(act, refs, depth), mc.async(act, refs, depth)) end
+  acts[8] = function(refs, depth)
+    local task = mc.async(act, refs, depth)
+    mc.sleep(chance() / 50)
+    task:cancel()
+    if chance(2) == 1 then pcall(task.await, task) end
+  end
+  acts[9] = function(refs, depth)
+    local other = mc.spawn({ Random, on = "w" .. chance(3) }, refs, chance(3) == 1 and depth)
+    local _ <close> = mc.closing(function()
+      if not pcall(mc.stop, other) then pcall(mc.stop, other) end -- the first may tell of the end
+    end)
+    if chance(2) == 1 then pcall(other.act, other, refs, depth) end
+  end
+  acts[10] = function(refs, depth) mc.spawn_task(act, refs, depth) end
+  acts[11] = function(refs, depth) coroutine.wrap(act)(refs, depth) end
+  acts[12] = function(refs, depth) mc.cast(refs[chance(#refs)], "act", refs, depth) end
+  acts[13] = function() error({ "raised" }) end
+  acts[14] = function(refs, depth)
+    for _, task in mc.each(mc.async(act, refs, depth), mc.async(act, refs, depth)) do pcall(task.await, task) end
+  end
+  function Random:init(refs, depth)
+    self.refs = refs
+    if depth then act(refs, depth) end
+  end
+  function Random:act(refs, depth) return act(refs, depth) end
+  function Random:open() return self and open end
+
+  return { Parent = Parent, Plain = Plain, Random = Random, act = act }
 end
 
 local case = require "spec.support.sim_case"(program)
@@ -270,7 +317,9 @@ describe("waiting for several tasks", function()
     assert.same({ true, "second", n = 2 }, r.result)
     assert.near(1, r.took, 0.001)
     assert.equal("3", r.cancelled)
-    r = several(function(mc, task) return mc.any(task(1, { code = 1 }), task(2, { code = 2 }), task(0.5, { code = 3 })) end)
+    r = several(function(mc, task)
+      return mc.any(task(1, { code = 1 }), task(2, { code = 2 }), task(0.5, { code = 3 }))
+    end)
     assert.same({ false, { code = 2 }, n = 2 }, r.result)
     assert.near(2, r.took, 0.001)
     assert.equal("", r.cancelled)
@@ -336,6 +385,40 @@ describe("waiting for several tasks", function()
     end)
     assert.same({ "timer", "call", "task" }, winners)
     assert.same({ 0, 0 }, { stats.pending, stats.timers })
+  end)
+end)
+
+describe("1,000 random trees of tasks, calls and deadlines on three nodes", function()
+  it("close all that they open, end all that they start, and leave nothing", function()
+    local function client(count)
+      local mc = require "mooncast"
+      local p = require "program"
+      local refs = {}
+      for i = 1, 3 do refs[i] = mc.spawn({ p.Random, on = "w" .. i }) end
+      local tasks = {}
+      for i = 1, count do tasks[i] = mc.async(p.act, refs, 6) end
+      for i, task in ipairs(tasks) do
+        if i % 3 == 0 then task:cancel() end
+        pcall(task.await, task)
+      end
+      mc.sleep(100)
+      local open = 0
+      for i = 1, 3 do open = open + refs[i]:open() end
+      for i = 1, 3 do mc.stop(refs[i]) end
+      return open
+    end
+    for seed = 1, 50 do
+      local world, open = case.run({ seed = seed, nodes = 3, delay = { 0, 10 } }, client, 20)
+      assert.equal(0, open, "seed " .. seed)
+      -- An actor is nobody's when its reference came too late for who spawned it.
+      local actors, late = 0, 0
+      for _, name in ipairs(world:names()) do
+        local stats = world:stats(name)
+        actors, late = actors + stats.actors, late + stats.late_replies
+      end
+      assert.is_true(actors <= late, ("seed %d: %d actors, %d late"):format(seed, actors, late))
+      world:close()
+    end
   end)
 end)
 

@@ -11,6 +11,7 @@ import {
   encodeCredit,
   encodeError,
   encodeHello,
+  encodeProbe,
   encodeReply,
   encodeStop,
   typeHash,
@@ -23,7 +24,7 @@ import { fromHex, toHex, vectors } from "./vectors.js";
 const refs = new RefTable({});
 const { valid, malformed, malformed_frames: malformedFrames } = vectors("envelopes");
 
-const encoders = [encodeHello, encodeCall, encodeCast, encodeReply, encodeError, encodeStop, encodeCredit, encodeCancel];
+const encoders = [encodeHello, encodeCall, encodeCast, encodeReply, encodeError, encodeStop, encodeCredit, encodeCancel, encodeProbe];
 
 /** What an encoder takes, from what a vector says. */
 function fieldsOf(vector) {
@@ -38,7 +39,7 @@ function fieldsOf(vector) {
   return fields;
 }
 
-const simple = ["kind", "version", "node", "incarnation", "call", "instance", "method", "chain", "code", "count"];
+const simple = ["kind", "version", "node", "incarnation", "call", "instance", "method", "chain", "code", "count", "probe", "cycle"];
 
 describe("golden vectors of envelopes", () => {
   for (const vector of valid) {
