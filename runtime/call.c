@@ -103,8 +103,7 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
 }
 
 mc_error mc_turn_defer(mc_node *n, mc_turn *t, const mc_request *q) {
-  mc_error code =
-      mc__pending_add(n, q->wait, q->to, wait_deadline(n, q, t->deadline_ms));
+  mc_error code = mc__pending_add(n, q->wait, q->to, wait_deadline(n, q, t->deadline_ms));
   if (code == MC_OK) t->call = q->wait->id;
   return code;
 }
@@ -162,8 +161,8 @@ static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
       return failed(s, no_memory ? MC_E_OUT_OF_MEMORY : MC_E_OVERLOADED);
     }
   } else if (q->wait) {
-    mc_error code = mc__pending_add(n, q->wait, q->to,
-                                    wait_deadline(n, q, chosen_deadline(n, q)));
+    mc_error code =
+        mc__pending_add(n, q->wait, q->to, wait_deadline(n, q, chosen_deadline(n, q)));
     if (code) return failed(s, code);
   }
   s->out = out;

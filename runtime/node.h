@@ -80,7 +80,8 @@ typedef struct mc_pending {
 } mc_pending;
 
 void mc__pending_fini(mc_node *n);
-mc_error mc__pending_add(mc_node *n, mc_wait *w, const mc_address *to, double deadline_ms);
+mc_error mc__pending_add(mc_node *n, mc_wait *w, const mc_address *to,
+                         double deadline_ms);
 mc_wait *mc__pending_find(mc_node *n, uint64_t call, uint32_t peer);
 void mc__pending_settle(mc_node *n, mc_wait *w, const mc_outcome *o);
 void mc__pending_fail_peer(mc_node *n, uint32_t peer, mc_error code);

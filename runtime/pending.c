@@ -59,7 +59,8 @@ static void wait_release(mc_node *n, mc_wait *w) {
   w->id = 0;
 }
 
-mc_error mc__pending_add(mc_node *n, mc_wait *w, const mc_address *to, double deadline_ms) {
+mc_error mc__pending_add(mc_node *n, mc_wait *w, const mc_address *to,
+                         double deadline_ms) {
   uint32_t index;
   w->timer.fire = timed_out;
   if (!isinf(deadline_ms) && !mc_timer_set(n, &w->timer, deadline_ms))

@@ -83,7 +83,8 @@ static void golden_read(void) {
     CHECK(e.kind == x.kind && e.call == x.call && e.instance == x.instance &&
           e.trace == x.trace);
     CHECK(e.count == x.count && e.incarnation == x.incarnation && e.version == x.version);
-    CHECK(e.code == x.code && e.probe == x.probe && e.type == x.type && e.chain_len == x.chain_len);
+    CHECK(e.code == x.code && e.probe == x.probe && e.type == x.type &&
+          e.chain_len == x.chain_len);
     CHECK(e.remaining_ms == x.remaining_ms);
     CHECK(memcmp(e.secret, x.secret, sizeof e.secret) == 0);
     CHECK(memcmp(e.chain, x.chain, sizeof *e.chain * (size_t)e.chain_len) == 0);
