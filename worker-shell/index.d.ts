@@ -120,6 +120,8 @@ export function results(...values: Value[]): unknown;
 export interface ExposeOptions {
   /** Let a message in while another is awaiting. */
   reentrant?: boolean;
+  /** Methods whose calls are let in while a handler awaits; the others wait. */
+  interleave?: string[];
   /** Calls that may wait; 4096 unless said otherwise. */
   mailbox?: number;
 }
