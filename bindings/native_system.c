@@ -256,6 +256,13 @@ static bool all_still(mc_system *s) {
   return still;
 }
 
+static bool has_events(native_node *n) {
+  mc_lock_enter(n->inbox);
+  bool has = n->first != NULL;
+  mc_lock_leave(n->inbox);
+  return has;
+}
+
 double mc_system_step(mc_system *s, double budget_ms) {
   double wake = INFINITY;
   for (native_node *n = s->nodes, *next; n; n = next) {
@@ -266,8 +273,8 @@ double mc_system_step(mc_system *s, double budget_ms) {
     mc_lock_leave(s->lock);
   }
   for (native_node *n = s->nodes; n && !s->config.threads; n = n->next)
-    if (n->first) return 0;
-  return s->nodes->first ? 0 : wake;
+    if (has_events(n)) return 0;
+  return has_events(s->nodes) ? 0 : wake;
 }
 
 void mc_system_wait(mc_system *s, double ms) { wait_inbox(s->nodes, ms); }
