@@ -81,9 +81,10 @@ static void drop(mc_node *n, mc_actor *a, const mc_incoming *m, mc_error code,
 /* ---- starting -------------------------------------------------------------------------------- */
 
 bool mc__interleaves(const mc_type *type, const char *method, size_t len) {
-  const uint8_t *at = type->interleave, *end = at + type->interleave_len;
-  for (; at < end; at += 1 + *at)
-    if (*at == len && memcmp(at + 1, method, len) == 0) return true;
+  for (size_t at = 0; at < type->interleave_len; at += 1u + type->interleave[at])
+    if (type->interleave[at] == len &&
+        memcmp(&type->interleave[at + 1], method, len) == 0)
+      return true;
   return false;
 }
 

@@ -187,13 +187,13 @@ static inline void echo_open(echo *e) {
       (mc_host){&e->memory, memory_alloc, echo_now, echo_random, echo_connect, echo_send};
   e->keeper = (mc_host){.ud = &e->kept, .alloc = memory_alloc};
   for (int i = 0; i < ECHO_PEERS; i++) mc_buf_init(&e->sent[i], &e->keeper);
-  mc_config config = {
-      .host = e->host,
-      .language = {e, echo_start, echo_settle, echo_resume, echo_resign, echo_cancel},
-      .name = "self",
-      .name_len = 4,
-      .incarnation = 1,
-      .call_timeout_ms = 1000};
+  mc_config config = {.host = e->host,
+                      .language = {e, echo_start, echo_settle, echo_resume, echo_resign,
+                                   echo_cancel, NULL},
+                      .name = "self",
+                      .name_len = 4,
+                      .incarnation = 1,
+                      .call_timeout_ms = 1000};
   e->node = mc_node_new(&config);
   e->type = mc_type_named(e->node, "Counter", 7);
   mc_type *reentrant = mc_type_named(e->node, "fuzz.box", 8);

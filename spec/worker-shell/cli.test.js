@@ -224,11 +224,14 @@ describe("a program that waits for ever ends with a message and status 1:", { co
         end)
       end)`,
   };
+  const stuck = /^mooncast: deadlock: the program can never end[^\n]*\n(  w[12]: [^\n]* waits for [^\n]*\n)+$/;
+  // Calls that wait for one another are told apart from waiting as such.
+  const cycle = /^mooncast: deadlock: One:answer: it waits for itself: One:meet -> One:meet -> One:meet\n/;
   for (const [what, text] of Object.entries(forever)) {
     for (const link of LINKS) {
       it(`${what}, over ${link[1]}s [J21]`, async () => {
         const path = program(`forever${++count}.lua`, `local mc = require "mooncast"\n${text}`);
-        failedWith(await mooncast(["--workers", "2", ...link, path]), /^mooncast: deadlock: the program can never end[^\n]*\n(  w[12]: [^\n]* waits for [^\n]*\n)+$/);
+        failedWith(await mooncast(["--workers", "2", ...link, path]), what.startsWith("two actors") ? cycle : stuck);
       });
     }
   }

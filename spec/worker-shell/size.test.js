@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
 /** Bytes with brotli at its best, which a server computes once. The goal is 115 kB. */
-const BUDGET = 165_000;
+const BUDGET = 170_000;
 
 const root = new URL("../../", import.meta.url);
 const PAGE = ["worker-shell/index.js", "worker-shell/worker.js"];
