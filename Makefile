@@ -60,6 +60,7 @@ help:
 	@echo 'make example  builds and runs the C program in bindings/examples'
 	@echo 'make unit     the C unit tests, under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make sim      $(B)/sim/: a Lua and a wasm with nodes under a simulated clock and network, for spec/sim'
+	@echo 'make sanitize  the native specs under sanitizers and valgrind'
 	@echo 'make fuzz     each fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS)); FUZZ=value runs one'
 	@echo 'make lint     luacheck, eslint, gcc and emcc warnings, clang-format'
 	@echo 'make format   clang-format over our C'
@@ -319,6 +320,13 @@ VARIANTS := address thread hard plain
 $(foreach v,$(VARIANTS),$(eval $(call sanitized,$(v))))
 .SECONDARY: $(foreach v,$(VARIANTS),$(addprefix $(S)/$(v)/,$(WHOLE) $(BINDING_TESTS:%=spec/bindings/%.o) lua/lua.o \
   bindings/native_module.o spec/support/check.o spec/support/static_lua.o))
+
+# The long form, and the short one that is part of the tests.
+.PHONY: sanitize sanitize-short
+sanitize-short: $(S)/address/program $(S)/thread/program $(B)/deps-test.stamp
+	@scripts/sanitize.sh $(S)
+sanitize: $(VARIANTS:%=$(S)/%/program) $(B)/deps-test.stamp $(B)/deps-sanitize.stamp
+	@scripts/sanitize.sh $(S) long
 
 # --- simulation ---------------------------------------------------------------------------------
 

@@ -59,6 +59,9 @@ for goal in "$@"; do
     need curl have curl
     need patch have patch
     ;;
+  sanitize)
+    need valgrind have valgrind
+    ;;
   *)
     echo "usage: $0 [wasm] [native] [test] [fuzz]" >&2
     exit 2

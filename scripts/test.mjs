@@ -23,6 +23,11 @@ const suites = [
   { name: "lint", run: [make, "-s", "lint"] },
   { name: "C unit tests (ASan, UBSan)", run: [make, "-s", "unit"] },
   {
+    name: "sanitizers, short",
+    build: [make, "-s", "build/sanitize/address/program", "build/sanitize/thread/program"],
+    run: [make, "-s", "sanitize-short"],
+  },
+  {
     name: "fuzzers, short",
     build: [make, "-s", "fuzz-build"],
     run: [make, "-s", "fuzz", "FUZZ_SECONDS=8"],
