@@ -15,6 +15,7 @@ return {
   A14 = "lua/actor_spec.lua",
   A15 = "lua/actor_spec.lua",
   A17 = "lua/node_spec.lua",
+  A18 = "lua/protocol_spec.lua",
   B1 = "bindings/ref_spec.lua",
   B2 = "bindings/ref_spec.lua",
   B3 = "bindings/ref_spec.lua",
@@ -40,6 +41,7 @@ return {
   C9 = "bindings/call_spec.lua bindings/coroutine_spec.lua bindings/task_spec.lua "
     .. "worker-shell/kill.test.js",
   C16 = "bindings/cast_spec.lua runtime/credit_test.c runtime/dispatch_test.c runtime/node_test.c",
+  C18 = "bindings/large_spec.lua",
   D1 = "bindings/dispatch.test.js runtime/dispatch_test.c",
   D2 = "bindings/dispatch.test.js runtime/dispatch_test.c runtime/registry_test.c",
   D3 = "bindings/dispatch.test.js bindings/signature_spec.lua",
@@ -48,6 +50,7 @@ return {
   D5 = "bindings/cast_spec.lua bindings/dispatch.test.js bindings/error_spec.lua "
     .. "bindings/hostile.test.js lua/transport_spec.lua runtime/dispatch_test.c runtime/node_test.c",
   D6 = "bindings/dispatch.test.js bindings/error_spec.lua runtime/call_test.c",
+  D7 = "lua/on_error_spec.lua",
   E1 = "bindings/error_spec.lua",
   E2 = "bindings/error_spec.lua",
   E4 = "bindings/error_spec.lua runtime/call_test.c runtime/credit_test.c runtime/node_test.c "
@@ -61,6 +64,7 @@ return {
     .. "runtime/value_test.c",
   F7 = "bindings/hostile.test.js bindings/hostile_spec.lua",
   F9 = "bindings/value_spec.lua",
+  F10 = "bindings/signature_spec.lua",
   G1 = "bindings/async_spec.lua sim/deadline_spec.lua",
   G2 = "sim/deadline_spec.lua",
   G3 = "bindings/async_spec.lua sim/deadline_spec.lua",
@@ -80,10 +84,14 @@ return {
   I4 = "worker-shell/topology.test.js",
   I5 = "worker-shell/topology.test.js",
   I6 = "worker-shell/topology.test.js",
+  I9 = "worker-shell/topology.test.js",
   I12 = "worker-shell/transcript.test.js",
+  I13 = "lua/transport_spec.lua",
   I15 = "worker-shell/topology.test.js",
   I16 = "worker-shell/size.test.js",
   I18 = "worker-shell/kill.test.js worker-shell/topology.test.js",
+  I20 = "lua/election_spec.lua",
+  I21 = "worker-shell/memory.test.js",
   J21 = "worker-shell/cli.test.js worker-shell/kill.test.js worker-shell/repl.test.js",
   J23 = "bindings/error_spec.lua",
   K2 = "bindings/async_spec.lua sim/structure_spec.lua",
@@ -95,4 +103,5 @@ return {
   K11 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",
   K12 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",
   K21 = "bindings/async_spec.lua",
+  K22 = "bindings/embedding.test.js",
 }
