@@ -275,10 +275,11 @@ unit: $(UNIT) $(addprefix $(B)/sanitize/address/,$(patsubst spec/bindings/%.c,%,
 
 # --- the whole under sanitizers --------------------------------------------------------------------
 
-# Lua and everything native in one program each, four times over:
+# Lua and everything native in one program each, five times over:
 #   address   AddressSanitizer with leaks, UndefinedBehaviorSanitizer for what is ours
 #   thread    ThreadSanitizer
-#   hard      as address, with buffers that grow by single bytes and move at every growth
+#   hard      as address, with tables and buffers that grow, and so move, at nearly every use
+#   collect   as hard, with a collection before every allocation of Lua's: slow
 #   plain     for valgrind
 # `lua` is a stock interpreter with mooncast inside, as `require` finds it.
 S := $(B)/sanitize
@@ -286,9 +287,15 @@ OURS := -fsanitize=undefined -fno-sanitize-recover=undefined
 SANITIZE_address := -fsanitize=address
 SANITIZE_thread := -fsanitize=thread
 SANITIZE_hard := -fsanitize=address -DMC_HARD_TEST
+SANITIZE_collect := -fsanitize=address -DMC_HARD_TEST
 SANITIZE_plain :=
 OURS_address := $(OURS)
 OURS_hard := $(OURS)
+OURS_collect := $(OURS)
+# ThreadSanitizer knows longjmp, but not the _longjmp that Lua takes on POSIX.
+LUA_FLAGS_thread := '-DLUAI_THROW(L,c)=longjmp((c)->b, 1)' '-DLUAI_TRY(L,c,a)=if (setjmp((c)->b) == 0) { a }' -Dluai_jmpbuf=jmp_buf
+# A collection before every allocation.
+LUA_FLAGS_collect := -DEMERGENCYGCTESTS
 WHOLE := $(addprefix lua/,$(LUA_C:.c=.o)) $(addprefix cjson/,$(CJSON_C:.c=.o)) \
   $(patsubst $(B)/%,%,$(patsubst %.c,%.o,$(RUNTIME) $(BINDINGS) $(filter-out %/native_module.c,$(NATIVE_C)) $(EMBEDDED)))
 BINDING_TESTS := $(patsubst spec/bindings/%.c,%,$(wildcard spec/bindings/*.c))
@@ -298,7 +305,7 @@ WRAP_memory_test := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
 define sanitized
 $(S)/$(1)/lua/%.o: $$(LUA)/.stamp $$(SELF) | $$(B)/deps-native.stamp
 	@mkdir -p $$(@D)
-	$$(CC) $$(SANITIZE_$(1)) -O1 -g -fno-omit-frame-pointer -std=gnu11 -DLUA_USE_POSIX -DLUA_USE_DLOPEN \
+	$$(CC) $$(SANITIZE_$(1)) -O1 -g -fno-omit-frame-pointer -std=gnu11 -DLUA_USE_POSIX -DLUA_USE_DLOPEN $$(LUA_FLAGS_$(1)) \
 	  $$(if $$(filter lua,$$*),-DluaL_openlibs=open_libraries) -c -o $$@ $$(LUA)/src/$$*.c
 $(S)/$(1)/cjson/%.o: $$(CJSON)/.stamp $$(SELF) $$(LUA)/.stamp
 	@mkdir -p $$(@D)
@@ -316,16 +323,19 @@ $(addprefix $(S)/$(1)/,$(BINDING_TESTS)): $(S)/$(1)/%: $(S)/$(1)/spec/bindings/%
   $$(addprefix $(S)/$(1)/,$$(WHOLE) spec/support/check.o)
 	$$(CC) $$(SANITIZE_$(1)) $$(OURS_$(1)) $$(WRAP_$$*) -pthread -o $$@ $$^ -lm -ldl
 endef
-VARIANTS := address thread hard plain
+VARIANTS := address thread hard collect plain
 $(foreach v,$(VARIANTS),$(eval $(call sanitized,$(v))))
 .SECONDARY: $(foreach v,$(VARIANTS),$(addprefix $(S)/$(v)/,$(WHOLE) $(BINDING_TESTS:%=spec/bindings/%.o) lua/lua.o \
   bindings/native_module.o spec/support/check.o spec/support/static_lua.o))
 
 # The long form, and the short one that is part of the tests.
-.PHONY: sanitize sanitize-short
-sanitize-short: $(S)/address/program $(S)/thread/program $(B)/deps-test.stamp
+.PHONY: sanitize sanitize-short sanitize-build
+SANITIZE_SHORT := $(addprefix $(S)/,address/program thread/program thread/threads_test hard/program)
+sanitize-build: $(SANITIZE_SHORT)
+sanitize-short: $(SANITIZE_SHORT) $(B)/deps-test.stamp
 	@scripts/sanitize.sh $(S)
-sanitize: $(VARIANTS:%=$(S)/%/program) $(B)/deps-test.stamp $(B)/deps-sanitize.stamp
+sanitize: $(VARIANTS:%=$(S)/%/program) $(addprefix $(S)/,thread/threads_test hard/threads_test hard/memory_test \
+  address/memory_test) $(B)/deps-test.stamp $(B)/deps-sanitize.stamp
 	@scripts/sanitize.sh $(S) long
 
 # --- simulation ---------------------------------------------------------------------------------

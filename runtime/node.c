@@ -150,7 +150,7 @@ static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len)
     bool good = frames(n, peer, p->in.data, p->in.len, &used);
     p->reading = false;
     if (used) p->in.len = 0;
-    if (p->down || (used && p->in.cap > 65536)) mc_buf_fini(&p->in);
+    if (p->down || (used && p->in.cap > MC_KEEP_IN)) mc_buf_fini(&p->in);
     if (!good) return false;
   }
   if (!len) return true;
@@ -248,10 +248,10 @@ static bool flush(mc_node *n, uint32_t peer) {
   p->out_sent += taken;
   if (p->out_sent == p->out.len) {
     p->out.len = p->out_sent = 0;
-    if (p->out.cap > 1 << 20) mc_buf_fini(&p->out);
+    if (p->out.cap > MC_KEEP_OUT) mc_buf_fini(&p->out);
     return true;
   }
-  if (p->out_sent > p->out.len / 2 && p->out_sent > 65536) {
+  if (p->out_sent > p->out.len / 2 && p->out_sent > MC_KEEP_IN) {
     memmove(p->out.data, p->out.data + p->out_sent, p->out.len - p->out_sent);
     p->out.len -= p->out_sent;
     p->out_sent = 0;

@@ -4,6 +4,17 @@
 
 #include "mooncast.h"
 
+/* How tables and buffers start, and what is kept for the next time. In the hostile build of the tests
+** (-DMC_HARD_TEST, see make sanitize) everything grows at nearly every use and nothing is kept, to give
+** some bugs a chance. */
+#ifdef MC_HARD_TEST
+enum { MC_FIRST_SLOTS = 1, MC_FIRST_PEERS = 1, MC_FIRST_BYTES = 1, MC_GROWTH = 1 };
+enum { MC_KEEP_IN = 0, MC_KEEP_OUT = 0 };
+#else
+enum { MC_FIRST_SLOTS = 64, MC_FIRST_PEERS = 16, MC_FIRST_BYTES = 256, MC_GROWTH = 2 };
+enum { MC_KEEP_IN = 65536, MC_KEEP_OUT = 1 << 20 };
+#endif
+
 /* ---- values (value.c) ------------------------------------------------------------------------ */
 /* As mc_buf_room, for a buffer that will hold `most` bytes and no more. */
 uint8_t *mc__buf_room(mc_buf *b, size_t more, size_t most);

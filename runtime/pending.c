@@ -23,7 +23,7 @@ static void timed_out(mc_node *n, mc_timer *t) {
 
 static bool slots_grow(mc_node *n) {
   mc_pending *p = &n->pending;
-  uint32_t cap = p->cap ? p->cap * 2 : 64;
+  uint32_t cap = p->cap ? p->cap * 2 : MC_FIRST_SLOTS;
   if (cap > MC_MAX_SLOTS) return false;
   mc_slot *slots = mc__alloc(n, p->slots, p->cap * sizeof *slots, cap * sizeof *slots);
   if (!slots) return false;

@@ -38,7 +38,7 @@ static mc_type **type_place(mc_node *n, const char *name, size_t len) {
 }
 
 static bool types_grow(mc_node *n) {
-  size_t old_cap = n->type_cap, cap = old_cap ? old_cap * 2 : 64;
+  size_t old_cap = n->type_cap, cap = old_cap ? old_cap * 2 : MC_FIRST_SLOTS;
   mc_type **old = n->types, **types = mc__alloc(n, NULL, 0, cap * sizeof *types);
   if (!types) return false;
   memset(types, 0, cap * sizeof *types);
@@ -91,7 +91,7 @@ static uint32_t *peer_place(mc_node *n, const char *name, size_t len,
 }
 
 static bool peers_grow(mc_node *n) {
-  uint32_t cap = n->peer_cap ? n->peer_cap * 2 : 16;
+  uint32_t cap = n->peer_cap ? n->peer_cap * 2 : MC_FIRST_PEERS;
   uint32_t *hash = mc__alloc(n, NULL, 0, (size_t)cap * 2 * sizeof *hash);
   if (!hash) return false;
   mc_peer **peers =
@@ -156,7 +156,7 @@ static mc_actor_slot *actor_slot(mc_node *n, uint32_t *index) {
     return &n->actors[*index];
   }
   if (n->actor_count == n->actor_cap) {
-    uint32_t cap = n->actor_cap ? n->actor_cap * 2 : 64;
+    uint32_t cap = n->actor_cap ? n->actor_cap * 2 : MC_FIRST_SLOTS;
     if (cap > MC_MAX_SLOTS) return NULL;
     mc_actor_slot *slots =
         mc__alloc(n, n->actors, n->actor_cap * sizeof *slots, cap * sizeof *slots);

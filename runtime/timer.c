@@ -38,7 +38,7 @@ bool mc_timer_set(mc_node *n, mc_timer *t, double at_ms) {
   mc_timers *h = &n->timers;
   mc_timer_clear(n, t);
   if (h->count + 1 >= h->cap) {
-    size_t cap = h->cap ? h->cap * 2 : 64;
+    size_t cap = h->cap ? h->cap * 2 : MC_FIRST_SLOTS + 1;
     mc_timer **heap = mc__alloc(n, h->heap, h->cap * sizeof *heap, cap * sizeof *heap);
     if (!heap) return false;
     h->heap = heap;

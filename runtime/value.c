@@ -44,7 +44,8 @@ uint8_t *mc__buf_room(mc_buf *b, size_t more, size_t most) {
   if (b->failed) return NULL;
   if (b->cap - b->len >= more) return b->data + b->len;
   if (more > SIZE_MAX / 4 || b->cap > SIZE_MAX / 4) return b->failed = true, NULL;
-  size_t need = b->len + more, cap = b->cap < 128 ? 256 : b->cap * 2;
+  size_t need = b->len + more, cap = b->cap * MC_GROWTH;
+  if (cap < (size_t)MC_FIRST_BYTES) cap = MC_FIRST_BYTES;
   if (cap > most) cap = most;
   if (cap < need) cap = need;
   uint8_t *data = b->host->alloc(b->host->ud, b->data, b->cap, cap);

@@ -24,7 +24,7 @@ const suites = [
   { name: "C unit tests (ASan, UBSan)", run: [make, "-s", "unit"] },
   {
     name: "sanitizers, short",
-    build: [make, "-s", "build/sanitize/address/program", "build/sanitize/thread/program"],
+    build: [make, "-s", "sanitize-build"],
     run: [make, "-s", "sanitize-short"],
   },
   {
