@@ -102,9 +102,22 @@ static void set_interleave(lua_State *L, mc_lua *M, mc_type *type) {
   lua_settop(L, top);
 }
 
+/* How many messages wait for an actor at most, from options.mailbox. */
+static uint32_t mailbox_of(lua_State *L) {
+  int top = lua_gettop(L), is_integer = 1;
+  lua_Integer most = MC_MAILBOX_BOUND;
+  if (lua_istable(L, 3) && lua_getfield(L, 3, "mailbox") != LUA_TNIL)
+    most = lua_tointegerx(L, -1, &is_integer);
+  lua_settop(L, top);
+  if (!is_integer || most < 1 || most > INT32_MAX)
+    luaL_error(L, "mailbox is how many messages may wait for an actor, from 1 on");
+  return (uint32_t)most;
+}
+
 /* core.define(name, class, options): class becomes the newest definition of that type. Options:
-** reentrant; interleave: a list of methods; travelled: it came from another node; stub: only its name is known; signatures: method
-** -> letters; fragile: an error of a handler ends the actor. */
+** reentrant; interleave: a list of methods; travelled: it came from another node; stub: only its name
+** is known; signatures: method -> letters; fragile: an error of a handler ends the actor; mailbox: how
+** many messages wait for one at most. */
 static int l_define(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   size_t len;
@@ -113,6 +126,7 @@ static int l_define(lua_State *L) {
   lua_settop(L, 3);
   mc_type *type = mc_utf8_valid(name, len) ? mc_type_named(M->node, name, len) : NULL;
   luaL_argcheck(L, type, 1, "a type's name is text of 1 to 255 bytes");
+  uint32_t mailbox = mailbox_of(L);
   push_class_meta(L, type);
   lua_setmetatable(L, 2);
   if (option(L, 3, "stub")) return lua_settop(L, 2), 1;
@@ -120,6 +134,7 @@ static int l_define(lua_State *L) {
   lua_pushvalue(L, 2);
   type->definition = luaL_ref(L, LUA_REGISTRYINDEX);
   type->reentrant = option(L, 3, "reentrant");
+  type->mailbox = mailbox;
   set_interleave(L, M, type);
   type->fragile = option(L, 3, "fragile");
   mc__lua_forget_methods(L, type);

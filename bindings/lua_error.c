@@ -40,7 +40,7 @@ static const char *explain(mc_error code) {
   case MC_E_DEAD_ACTOR: return "the actor has ended, or never was";
   case MC_E_NODE_DOWN: return "node %s went down";
   case MC_E_UNKNOWN_NODE: return "there is no node %s";
-  case MC_E_OVERLOADED: return "its mailbox is full (4096 messages wait)";
+  case MC_E_OVERLOADED: return "its mailbox is full";
   case MC_E_DEADLOCK:
     return "the actor waits, through the calls of this handler, for this very call; "
            "make its type reentrant or break the cycle";

@@ -24,6 +24,8 @@ local self_name = core.node()
 -- interleave = {"get"} only those that call these methods;
 -- signatures = {method = "string, integer? -> boolean"} is checked when a call arrives, before its
 -- handler runs (bad_arguments), and when it has returned (bad_return): see lua/signature.lua;
+-- mailbox = how many messages may wait for one actor (4096): a call that finds it full raises overloaded,
+-- a cast of the same node waits; those of other nodes are bounded by their credit;
 -- on_error = "stop" ends the actor when a handler raised, after the caller was told; the default,
 -- "reply", lets it live
 -- @treturn table the type
@@ -36,9 +38,14 @@ function mc.actor(name, options)
   local settings = {
     reentrant = options.reentrant and true,
     interleave = options.interleave,
+    mailbox = options.mailbox,
     signatures = options.signatures and signature.compile_all(options.signatures),
     fragile = on_error == "stop",
   }
+  local mailbox = options.mailbox or 1
+  if math.type(mailbox) ~= "integer" or mailbox < 1 or mailbox > 0x7fffffff then
+    error("mailbox is how many messages may wait for an actor, from 1 on", 2)
+  end
   local class = core.define(name, {}, settings)
   node.declare(class, name, 2).settings = settings
   return class

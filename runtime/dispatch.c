@@ -133,7 +133,7 @@ void mc__actor_next(mc_node *n, mc_actor *a) {
   while ((msg = next_message(a))) {
     mc_incoming m;
     a->current = msg;
-    if (a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
+    mc__mailbox_room(n, a);
     mc__message_parts(a->current, &m);
     start(n, a, &m);
     mc__message_free(n, a->current);
@@ -171,7 +171,7 @@ static bool in_chain(const mc_actor *a, const mc_incoming *m) {
 /* Why a call cannot even wait, or MC_OK. */
 static mc_error refusal(const mc_node *n, const mc_actor *a, const mc_incoming *m) {
   if (m->kind == MC_CALL && !n->language.awaits && in_chain(a, m)) return MC_E_DEADLOCK;
-  if (m->kind == MC_CALL && a->waiting >= MC_MAILBOX_BOUND) return MC_E_OVERLOADED;
+  if (m->kind == MC_CALL && mc__mailbox_full(a)) return MC_E_OVERLOADED;
   return MC_OK;
 }
 
@@ -195,7 +195,7 @@ void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call
   }
   mc_message *msg = mc__mailbox_take(a, origin, call);
   if (!msg) return;
-  if (a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(n, &a->senders, MC_OK);
+  mc__mailbox_room(n, a);
   mc__message_free(n, msg);
   if (!a->first) mc_timer_clear(n, &a->probe);
   mc__answer_error(n, origin, call, MC_E_CANCELLED, "it was cancelled before it started");

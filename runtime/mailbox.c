@@ -2,6 +2,11 @@
 ** Mailboxes: per actor a queue of messages, first in, first out. A message is one block: its fields
 ** and behind them chain, method and arguments as they came. It is copied out of the bytes that
 ** arrived, because those are gone when its turn comes.
+**
+** A mailbox is full when it holds as many messages as its type allows, or MC_MAILBOX_BYTES. The message
+** that reaches the bytes is still taken, so that a large one passes. A call that finds it full is
+** refused and a cast of this node waits. A cast from elsewhere was sent already and must not be lost: it
+** is taken, and its sender's credit (credit.c) is what bounds it. A stop is always taken.
 */
 #include "node.h"
 
@@ -49,8 +54,18 @@ bool mc__mailbox_push(mc_node *n, mc_actor *a, const mc_incoming *m) {
   a->eager += msg->eager;
   a->stops += m->kind == MC_STOP;
   a->waiting++;
+  a->waiting_bytes += msg->size;
   n->stats.mailbox++;
   return true;
+}
+
+bool mc__mailbox_full(const mc_actor *a) {
+  return a->waiting >= a->type->mailbox || a->waiting_bytes >= MC_MAILBOX_BYTES;
+}
+
+void mc__mailbox_room(mc_node *n, mc_actor *a) {
+  if (a->waiting <= a->type->mailbox / 2 && a->waiting_bytes <= MC_MAILBOX_BYTES / 2)
+    mc__waits_wake(n, &a->senders, MC_OK);
 }
 
 static void take(mc_actor *a, mc_message *before, mc_message *msg) {
@@ -62,6 +77,7 @@ static void take(mc_actor *a, mc_message *before, mc_message *msg) {
   a->eager -= msg->eager;
   a->stops -= msg->kind == MC_STOP;
   a->waiting--;
+  a->waiting_bytes -= msg->size;
 }
 
 mc_message *mc__mailbox_pop(mc_actor *a) {

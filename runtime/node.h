@@ -128,6 +128,10 @@ typedef struct mc_incoming {
 } mc_incoming;
 
 bool mc__mailbox_push(mc_node *n, mc_actor *a, const mc_incoming *m);
+/* Whether it takes no more calls, nor casts of this node. */
+bool mc__mailbox_full(const mc_actor *a);
+/* Something was taken out: when it is half empty those who wait to cast are woken. */
+void mc__mailbox_room(mc_node *n, mc_actor *a);
 mc_message *mc__mailbox_pop(mc_actor *a);
 /* The first one that is eager and has no stop in front of it, or NULL. */
 mc_message *mc__mailbox_pop_eager(mc_actor *a);

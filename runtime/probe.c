@@ -130,7 +130,7 @@ static void found(walk *w, mc_actor *a, mc_message *msg) {
   uint32_t origin = msg->origin;
   uint64_t call = msg->call;
   mc__mailbox_remove(a, msg);
-  if (a->waiting <= MC_MAILBOX_BOUND / 2) mc__waits_wake(w->n, &a->senders, MC_OK);
+  mc__mailbox_room(w->n, a);
   mc__message_free(w->n, msg);
   mc__answer_error(w->n, origin, call, MC_E_DEADLOCK, text);
 }

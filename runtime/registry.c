@@ -61,7 +61,8 @@ mc_type *mc_type_named(mc_node *n, const char *name, size_t len) {
   char *copy = (char *)(t + 1);
   memcpy(copy, name, len);
   copy[len] = '\0';
-  *t = (mc_type){.name = copy, .len = len, .hash = fnv(name, len)};
+  *t = (mc_type){
+      .name = copy, .len = len, .hash = fnv(name, len), .mailbox = MC_MAILBOX_BOUND};
   n->type_count++;
   return *at = t;
 }

@@ -8,6 +8,8 @@ import { Turn } from "./turn.js";
 
 /** Messages waiting in one mailbox: MC_MAILBOX_BOUND. */
 export const MAILBOX_BOUND = 4096;
+/** Their bytes; the message that reaches them is still taken: MC_MAILBOX_BYTES. */
+export const MAILBOX_BYTES = 64 << 20;
 
 const HOOKS = new Set(["init", "stopped", "terminated", "constructor"]);
 
@@ -74,6 +76,7 @@ function resultsOf(result) {
  * @property {string} method
  * @property {object} origin the peer that sent it
  * @property {number} [call] its number there
+ * @property {number} size bytes of its arguments
  * @property {number} deadline by the node's clock
  * @property {number[]} chain
  * @property {number | null} trace
@@ -86,6 +89,7 @@ function resultsOf(result) {
 
 export class HostActor {
   #queue = [];
+  #bytes = 0; // in the queue
   #turns = new Set();
   #node;
   #ended = false;
@@ -117,6 +121,7 @@ export class HostActor {
     if (problem) return this.#refuse(message, problem);
     if (this.#mayPass(message) && this.#mayStart(message)) return this.#start(message);
     this.#queue.push(message);
+    this.#bytes += message.size;
     const chained = [...this.#turns].some((turn) => message.chain.includes(turn.id));
     if (message.kind !== "cast") this.#node.probeLater(this, message, chained);
     return undefined;
@@ -139,8 +144,15 @@ export class HostActor {
   /** Why a call cannot even wait. Casts were bounded where they came from, by their credit. */
   #problem({ kind }) {
     if (kind !== "call") return undefined;
-    if (this.#queue.length < this.mailbox) return undefined;
-    return new ActorError("overloaded", `its mailbox is full (${this.#queue.length} messages wait)`);
+    if (this.#queue.length < this.mailbox && this.#bytes < MAILBOX_BYTES) return undefined;
+    return new ActorError("overloaded", "its mailbox is full");
+  }
+
+  /** Takes the message at that place out of the queue. */
+  #take(at) {
+    const [message] = this.#queue.splice(at, 1);
+    this.#bytes -= message.size;
+    return message;
   }
 
   #refuse(message, error) {
@@ -196,8 +208,7 @@ export class HostActor {
     if (turn) return turn.cancel();
     const at = this.#queue.findIndex(isIt);
     if (at < 0) return undefined;
-    const [message] = this.#queue.splice(at, 1);
-    return this.#refuse(message, new ActorError("cancelled", "it was cancelled before it started"));
+    return this.#refuse(this.#take(at), new ActorError("cancelled", "it was cancelled before it started"));
   }
 
   get turns() {
@@ -220,7 +231,7 @@ export class HostActor {
 
   /** Answers a call that waits. */
   refuse(message, error) {
-    this.#queue.splice(this.#queue.indexOf(message), 1);
+    this.#take(this.#queue.indexOf(message));
     this.#refuse(message, error);
     this.#next();
   }
@@ -231,11 +242,11 @@ export class HostActor {
     this.#ended = true;
     this.#node.actorEnded(this);
     const error = new ActorError("dead_actor", "");
-    for (const message of this.#queue.splice(0)) this.#refuse(message, error);
+    while (this.#queue.length > 0) this.#refuse(this.#take(0), error);
   }
 
   #next() {
-    while (this.#queue.length > 0 && this.#mayStart(this.#queue[0])) this.#start(this.#queue.shift());
+    while (this.#queue.length > 0 && this.#mayStart(this.#queue[0])) this.#start(this.#take(0));
   }
 }
 

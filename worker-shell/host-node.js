@@ -391,6 +391,7 @@ export class HostNode {
       method: envelope.method ?? "stop",
       origin: peer,
       call: envelope.call,
+      size: envelope.body?.length ?? 0,
       deadline: this.now() + remaining,
       chain: envelope.chain ?? [],
       trace: envelope.trace ?? null,

@@ -122,7 +122,7 @@ export interface ExposeOptions {
   reentrant?: boolean;
   /** Methods whose calls are let in while a handler awaits; the others wait. */
   interleave?: string[];
-  /** Calls that may wait; 4096 unless said otherwise. */
+  /** Messages that may wait before calls are refused (`overloaded`); 4096 unless said otherwise. */
   mailbox?: number;
 }
 

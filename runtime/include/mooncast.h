@@ -64,12 +64,13 @@ const char *mc_error_name(unsigned code);
 
 /* Limits that hold everywhere, for local calls too. */
 enum {
-  MC_MAX_DEPTH = 100,       /* nested containers in one value */
-  MC_MAX_CHAIN = 32,        /* calls that wait for one another */
-  MC_MAX_NAME = 255,        /* bytes of a node's, type's or method's name */
-  MC_MAX_FRAME = 256 << 20, /* bytes of one envelope */
-  MC_MAILBOX_BOUND = 4096,  /* messages waiting in one mailbox */
-  MC_CAST_WINDOW = 1024,    /* casts of one node to one actor that are not handled yet */
+  MC_MAX_DEPTH = 100,          /* nested containers in one value */
+  MC_MAX_CHAIN = 32,           /* calls that wait for one another */
+  MC_MAX_NAME = 255,           /* bytes of a node's, type's or method's name */
+  MC_MAX_FRAME = 256 << 20,    /* bytes of one envelope */
+  MC_MAILBOX_BOUND = 4096,     /* messages waiting in one mailbox: see mc_type.mailbox */
+  MC_MAILBOX_BYTES = 64 << 20, /* their bytes: the last may go beyond */
+  MC_CAST_WINDOW = 1024, /* casts of one node to one actor that are not handled yet */
   MC_SECRET_SIZE = 16,
   MC_TURN_NAME = 48,   /* bytes of a handler's name that are kept */
   MC_MAX_CYCLE = 2048, /* bytes of the names that a probe collects */
@@ -185,7 +186,8 @@ typedef struct mc_type {
   size_t interleave_len;
   bool fragile; /* for the language: an error of a handler ends the actor */
   int protocol; /* for the language: the names that callers without a definition may use */
-  bool checked; /* for the language: some methods have signatures */
+  bool checked;     /* for the language: some methods have signatures */
+  uint32_t mailbox; /* messages that wait for one actor at most: MC_MAILBOX_BOUND */
 } mc_type;
 
 /* The methods whose messages may start while a handler of the actor awaits: for each one byte with the
@@ -325,6 +327,7 @@ struct mc_actor {
   mc_turn *turns;    /* running */
   struct mc_message *first, *last;
   uint32_t waiting;           /* messages in the mailbox */
+  size_t waiting_bytes;       /* what they take */
   uint32_t eager, stops;      /* of them: may start while a handler awaits; stops */
   mc_timer probe;             /* when the next one of them is probed */
   bool starting, stopping;    /* init is not done; a stop is being handled */

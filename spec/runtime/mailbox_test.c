@@ -1,4 +1,6 @@
 /* runtime/mailbox.c: what a message keeps, the order of messages, the bound. */
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -115,11 +117,89 @@ static void system_messages(void) {
   world_free(w);
 }
 
+/* A cast with so many bytes of arguments, which no handler of these tests can read. */
+static void put_large(world *w, mc_actor *a, size_t bytes) {
+  uint8_t *args = calloc(bytes, 1);
+  mc_incoming m = {.kind = MC_CAST, .method = "echo", .method_len = 4};
+  m.deadline_ms = INFINITY;
+  m.args = args;
+  m.args_len = bytes;
+  CHECK(args && mc__mailbox_push(w->node[1].n, a, &m));
+  free(args);
+}
+
+/* One message of any size is taken; beyond the bytes calls are refused, casts of the node wait, casts
+** from elsewhere are kept. */
+static void bound_bytes(void) {
+  world *w = world_new(2, 0);
+  world_ask ask[5] = {0};
+  mc_error code;
+  mc_actor *a = world_spawn(w, 1, w->node[1].type);
+  mc_address to = world_address(w, 0, 1, a), here = world_address(w, 1, 1, a);
+  CHECK_INT(world_call(w, 0, to, "hold", 0, NULL, &ask[0]), MC_OK);
+  world_run(w);
+  put_large(w, a, MC_MAILBOX_BYTES / 2);
+  CHECK_INT(world_call(w, 0, to, "echo", 1, NULL, &ask[1]), MC_OK);
+  world_run(w);
+  CHECK_INT(ask[1].settled, 0);
+  put_large(w, a, MC_MAILBOX_BYTES / 2);
+  CHECK_INT(a->waiting, 3);
+  CHECK_INT(world_call(w, 0, to, "echo", 2, NULL, &ask[2]), MC_OK);
+  world_run(w);
+  CHECK_INT(ask[2].code, MC_E_OVERLOADED);
+  CHECK_INT(world_call(w, 1, here, "echo", 3, NULL, &ask[3]), MC_E_OVERLOADED);
+  CHECK(!world_cast(w, 1, here, "echo", 4, &ask[4], &code));
+  CHECK(world_cast(w, 0, to, "echo", 5, NULL, &code) && code == MC_OK);
+  world_run(w);
+  CHECK_INT(a->waiting, 4);
+  CHECK_INT(ask[4].settled, 0);
+  world_release(w, 1, 0);
+  world_run(w);
+  CHECK_INT(ask[1].value, 1);
+  CHECK_INT(ask[4].settled, 1); /* may cast now */
+  CHECK_INT(w->node[1].logged, 3);
+  CHECK_INT(w->node[1].log[2], 5);
+  CHECK_INT(a->waiting, 0);
+  CHECK_INT((int64_t)a->waiting_bytes, 0);
+  CHECK_INT(world_call(w, 1, here, "hold", 6, NULL, &ask[3]), MC_OK);
+  world_run(w);
+  put_large(w, a, MC_MAILBOX_BYTES + 1);
+  CHECK_INT(a->waiting, 1);
+  world_release(w, 1, 6);
+  world_run(w);
+  CHECK_INT(a->waiting, 0);
+  world_free(w);
+}
+
+/* A bound of the type's own. */
+static void own_bound(void) {
+  world *w = world_new(2, 0);
+  world_ask ask[4] = {0};
+  mc_error code;
+  w->node[1].type->mailbox = 1;
+  mc_actor *a = world_spawn(w, 1, w->node[1].type);
+  mc_address to = world_address(w, 0, 1, a), here = world_address(w, 1, 1, a);
+  CHECK_INT(world_call(w, 0, to, "hold", 0, NULL, &ask[0]), MC_OK);
+  for (int i = 1; i < 3; i++)
+    CHECK_INT(world_call(w, 0, to, "echo", i, NULL, &ask[i]), MC_OK);
+  world_run(w);
+  CHECK_INT(ask[1].settled, 0);
+  CHECK_INT(ask[2].code, MC_E_OVERLOADED);
+  CHECK(!world_cast(w, 1, here, "echo", 3, &ask[3], &code));
+  world_release(w, 1, 0);
+  world_run(w);
+  CHECK_INT(ask[1].value, 1);
+  CHECK_INT(ask[3].settled, 1);
+  world_free(w);
+}
+
 static const check_test tests[] = {
     {"mailbox: a message keeps chain, method and arguments, aligned", keeps_all},
     {"mailbox: a message for which there is no memory leaves it as it was", no_memory},
     {"mailbox: a full one answers overloaded to callers elsewhere", bound_elsewhere},
     {"mailbox: a full one answers overloaded to callers here", bound_here},
+    {"mailbox: it is full when its bytes are reached, not before", bound_bytes},
+    {"mailbox: a type may have a bound of its own", own_bound},
     {"mailbox: a stop does not wait for room in it", system_messages},
 };
 

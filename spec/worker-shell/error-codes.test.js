@@ -22,13 +22,14 @@ it("limits are those of the C header", async () => {
   const { MAX_FRAME } = await import("../../worker-shell/cbor.js");
   const { MAX_DEPTH } = await import("../../worker-shell/value.js");
   const { MAX_CHAIN, WIRE_VERSION } = await import("../../worker-shell/envelope.js");
-  const { MAILBOX_BOUND } = await import("../../worker-shell/host-actor.js");
+  const { MAILBOX_BOUND, MAILBOX_BYTES } = await import("../../worker-shell/host-actor.js");
   const { CAST_WINDOW } = await import("../../worker-shell/host-peer.js");
   const { VERSION } = await import("../../worker-shell/version.js");
   assert.equal(MAX_FRAME, limit("MC_MAX_FRAME"));
   assert.equal(MAX_DEPTH, limit("MC_MAX_DEPTH"));
   assert.equal(MAX_CHAIN, limit("MC_MAX_CHAIN"));
   assert.equal(MAILBOX_BOUND, limit("MC_MAILBOX_BOUND"));
+  assert.equal(MAILBOX_BYTES, limit("MC_MAILBOX_BYTES"));
   assert.equal(CAST_WINDOW, limit("MC_CAST_WINDOW"));
   assert.ok(header.includes(`#define MC_WIRE_VERSION ${WIRE_VERSION}`));
   assert.ok(header.includes(`#define MC_VERSION "${VERSION}"`));

@@ -652,6 +652,23 @@ describe("a full mailbox", () => {
   });
 });
 
+describe("a mailbox with few messages that are large", () => {
+  it("refuses calls once its bytes are reached, and takes them again", async () => {
+    let open;
+    const gate = new Promise((resolve) => (open = resolve));
+    const { a, b, ref } = two({ wait: () => gate, size: (bytes) => bytes.length });
+    const held = ref.call("wait");
+    const large = new Uint8Array(33 << 20);
+    const calls = Array.from({ length: 3 }, () => ref.call("size", [large]).catch((e) => e.code));
+    assert.equal(await calls[2], "overloaded");
+    open();
+    await held;
+    assert.deepEqual(await Promise.all(calls), [33 << 20, 33 << 20, "overloaded"]);
+    assert.equal(await ref.call("size", [large]), 33 << 20);
+    await nothingLeft(a, b);
+  });
+});
+
 describe("what comes over a link and is not right", () => {
   const secret = new Uint8Array(16);
   const concat = (...parts) => Uint8Array.from(parts.flatMap((part) => [...part]));
