@@ -64,6 +64,7 @@ help:
 	@echo 'make fuzz     each fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS)); FUZZ=value runs one'
 	@echo 'make lint     luacheck, eslint, gcc and emcc warnings, clang-format'
 	@echo 'make format   clang-format over our C'
+	@echo 'make counts   instructions per operation under callgrind, against spec/bench/counts.json'
 	@echo 'make bench    measures for about two minutes; prints JSON lines'
 	@echo 'make deps     installs all that the other targets need'
 	@echo 'make clean    removes $(B) and node_modules'
@@ -433,6 +434,18 @@ format: $(B)/deps-test.stamp
 .PHONY: test
 test:
 	@MAKE='$(MAKE)' node scripts/test.mjs
+
+# --- measuring ----------------------------------------------------------------------------------
+
+# The core by itself, for instruction counts.
+$(B)/bench/core: spec/bench/core.c $(patsubst %.c,$(N)/%.o,$(RUNTIME)) $(HEADERS) $(SELF) | $(B)/deps-sanitize.stamp
+	@mkdir -p $(@D)
+	$(CC) -O2 -g $(STD) $(WARN) $(INCLUDES) -o $@ $< $(patsubst %.c,$(N)/%.o,$(RUNTIME)) -lm
+
+.PHONY: counts counts-build
+counts-build: $(B)/bench/core native $(B)/deps-test.stamp
+counts: counts-build
+	@node spec/bench/counts.mjs
 
 .PHONY: bench
 bench: wasm native $(B)/deps-test.stamp

@@ -49,6 +49,11 @@ const suites = [
     run: ["build/sim/lua", ...simulation],
   },
   { name: "simulation, wasm", run: ["node", "spec/support/sim-wasm.mjs", ...simulation] },
+  {
+    name: "instruction counts",
+    build: [make, "-s", "counts-build"],
+    run: [make, "-s", "counts"],
+  },
   { name: "JavaScript", run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
 ];
 

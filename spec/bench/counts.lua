@@ -1,0 +1,47 @@
+-- Does one operation so many times: under callgrind, what more times cost is what the operation costs.
+--
+--     lua5.4 spec/bench/counts.lua same_node_call 1000
+
+local mc = require "mooncast"
+local core = require "mooncast.core"
+
+local Echo = mc.actor "Echo"
+function Echo:echo(value) return value end
+
+local RECORD <const> = {
+  id = 123456789, name = "Ada Lovelace", email = "ada@example.org", active = true, score = 98.6, visits = 42,
+  tags = { "first", "program", "engine" },
+  address = { street = "St James's Square", number = 12, city = "London", position = { lat = 51.507, lon = -0.135 } },
+}
+
+local operations = {}
+
+function operations.same_node_call(n)
+  local ref = mc.spawn { Echo, on = mc.node() }
+  for i = 1, n do ref:echo(i) end
+end
+
+function operations.same_node_cast(n)
+  local ref = mc.spawn { Echo, on = mc.node() }
+  for i = 1, n do mc.cast(ref, "echo", i) end
+  ref:echo()
+end
+
+function operations.spawn(n)
+  local target = { Echo, on = mc.node() }
+  for _ = 1, n do mc.spawn(target) end
+end
+
+function operations.encode(n)
+  for _ = 1, n do core.encode(RECORD) end
+end
+
+function operations.decode(n)
+  local bytes = core.encode(RECORD)
+  for _ = 1, n do core.decode(bytes) end
+end
+
+mc.main(function(name, n)
+  collectgarbage "stop" -- when it starts, and what it finds, would depend on the seed of Lua's hashes
+  operations[name](tonumber(n))
+end)
