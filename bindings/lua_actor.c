@@ -392,12 +392,13 @@ static int l_first(lua_State *L) {
   return 1;
 }
 
-/* core.self() -> ref of the actor whose handler runs, or nil */
+/* core.self() -> ref of the actor whose handler runs, or one of the handler's tasks; or nil */
 static int l_self(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
-  mc_turn *turn = mc__lua_task_current(M)->turn;
-  if (turn)
-    push_actor_ref(M, L, turn->actor);
+  const mc_lua_task *t = mc__lua_task_current(M);
+  while (!t->turn && t->owner) t = t->owner;
+  if (t->turn)
+    push_actor_ref(M, L, t->turn->actor);
   else
     lua_pushnil(L);
   return 1;

@@ -2,6 +2,7 @@
 -- The hot paths are C (bindings/lua_*.c); here stands what reads better in Lua.
 
 local _, core = ... -- the binding: bindings/lua_*.c
+local clock = require "mooncast.clock"
 local node = require "mooncast.node"
 local signature = require "mooncast.signature"
 local transport = require "mooncast.transport"
@@ -131,7 +132,7 @@ function mc.stop(ref)
   error(result, 0)
 end
 
---- The actor whose handler this is, or nil outside of handlers.
+--- The actor whose handler this is, or is behind this task; or nil outside of handlers.
 function mc.self()
   local ref = core.self()
   return ref and core.type_name(ref) ~= "mc.node" and ref or nil
@@ -185,9 +186,11 @@ end
 --- Gives a whole operation so many seconds: everything in fn(...), on every node, shares them. What
 -- is under way then raises `timeout`, and whoever works on it elsewhere is cancelled. An outer deadline
 -- that is nearer wins. Without fn, a value for `local _ <close> = mc.deadline(2)`.
--- @tparam number seconds
+-- @param seconds a number; or, on clocks of this node (mc.clock), how far each may go: {frames = 5}.
+-- Those are for this node alone: nothing of them is sent, and there is no form to be closed.
 -- @usage local reply = mc.deadline(0.5, function() return shop:order(item) end)
 function mc.deadline(seconds, fn, ...)
+  if type(seconds) == "table" then return clock.deadline(seconds, fn, ...) end
   local before = { false, false, false } -- places: from the change of the deadline on nothing may fail
   local scope <const> = setmetatable({}, { __close = function()
     core.deadline_back(before[1], before[2], before[3])
@@ -200,6 +203,10 @@ end
 
 --- Seconds until the deadline of what runs here, or nil when there is none.
 mc.remaining = core.remaining
+
+--- A clock of this node that you move: clock:advance(n) and clock:now(). It stands at 0 when it is new.
+-- @usage local frames = mc.clock "frames"
+mc.clock = clock.clock
 
 --- Lets others run for at least so many seconds.
 mc.sleep = core.sleep

@@ -75,6 +75,7 @@ return {
   G8 = "sim/deadline_spec.lua",
   G9 = "sim/deadline_spec.lua",
   G10 = "sim/deadline_spec.lua",
+  G11 = "lua/clock_spec.lua",
   G12 = "sim/deadline_spec.lua",
   G13 = "bindings/async_spec.lua sim/deadline_spec.lua",
   H9 = "lua/actor_spec.lua",

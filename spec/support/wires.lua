@@ -6,8 +6,12 @@ local eventually = require "spec.support.eventually"
 local Wire = mc.actor("Wire", { reentrant = true }) -- one at each end, where the link is
 local Relay = mc.actor("Relay", { reentrant = true }) -- between them, on a node that both know
 
-function Relay:join(a, b) self.ends = { a, b } end
-function Relay:pass(to, bytes) mc.cast(self.ends[to], "arrived", bytes) end
+function Relay:join(a, b) self.ends, self.passed = { a, b }, { {}, {} } end
+function Relay:pass(to, bytes)
+  table.insert(self.passed[to], bytes)
+  mc.cast(self.ends[to], "arrived", bytes)
+end
+function Relay:traffic(to) return table.concat(self.passed[to]) end
 function Relay:carry(which) return self.ends[which]:carry() end
 
 function Wire:init(cut) self.cut = cut or 1000000 end
@@ -46,6 +50,12 @@ function Wire:call(type_name, id, method, ...)
   return task:await()
 end
 
+-- The same under a deadline of this node, on a clock by its name or in seconds.
+function Wire:call_within(limit, ...)
+  for name in pairs(type(limit) == "table" and limit or {}) do mc.clock(name) end
+  return mc.deadline(limit, self.call, self, ...)
+end
+
 local Wires = {}
 Wires.__index = Wires
 
@@ -66,6 +76,9 @@ function Wires:carry()
   self.a:carry()
   self.b:carry()
 end
+
+--- All bytes that went to end number `to` so far.
+function Wires:traffic(to) return self.relay:traffic(to) end
 
 function Wires:close()
   for _, ref in ipairs { self.a, self.b, self.relay } do mc.stop(ref) end
