@@ -327,6 +327,7 @@ static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int init, int first,
   t->making = a;
   t->turn = mc_actor_init(M->node, a, self->turn);
   if (t->turn) t->turn->task = t;
+  mc__lua_inherit(L, t, self);
   mc_error code = MC_E_OUT_OF_MEMORY;
   if (t->turn && lua_checkstack(t->co, 8)) {
     lua_pushvalue(L, init);

@@ -50,6 +50,7 @@ static int make(lua_State *L, bool outlives) {
   h->task = t;
   set_owner(M, t, self, outlives);
   mc__lua_set_handle(L, t, nargs + 2);
+  mc__lua_inherit(L, t, self);
   lua_insert(L, 1);
   lua_xmove(L, t->co, nargs + 1);
   t->nargs = nargs;
@@ -180,8 +181,9 @@ static int l_handle_gc(lua_State *L) {
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, 2, 1);
   lua_rawgeti(L, 2, 0);
-  lua_pushfstring(L, "a task that nobody awaited failed: %s\n%s",
-                  luaL_tolstring(L, 3, NULL), luaL_optstring(L, 4, ""));
+  lua_pushfstring(L, "a task that nobody awaited failed%s: %s\n%s",
+                  mc__lua_push_traced(L, h->trace_id), luaL_tolstring(L, 3, NULL),
+                  luaL_optstring(L, 4, ""));
   mc__lua_log(mc__lua_of(L), MC_LOG_ERROR, lua_tostring(L, -1));
   return 0;
 }

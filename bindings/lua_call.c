@@ -103,6 +103,7 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   t->turn = turn;
   turn->task = t;
   t->deadline_ms = turn->deadline_ms;
+  mc__lua_inherit(L, t, self);
   if (!lua_checkstack(t->co, 8))
     return direct_refused(L, M, t, self, MC_E_OUT_OF_MEMORY, NULL);
   bool known =
@@ -128,7 +129,9 @@ static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
   q->to = &ref->to;
   q->type = ref->type;
   q->from = self->turn;
-  q->trace = self->turn ? self->turn->trace : 0;
+  q->trace = self->trace_id;
+  q->context = self->context;
+  q->context_len = self->context_len;
   q->timeout_ms = mc__lua_time_left(M, self);
   q->wait = &self->wait;
   q->direct = M->depth < MAX_DIRECT;
@@ -391,6 +394,8 @@ static int start_protected(lua_State *L) {
   s->t->turn = turn;
   s->t->deadline_ms = turn->deadline_ms;
   turn->task = s->t;
+  s->code = mc__lua_carry(L, s->M, s->t, turn, &s->why);
+  if (s->code) return 0;
   if (turn->kind == MC_STOP) {
     lua_pushliteral(L, "stopped");
     if (!push_handler(L, turn->actor, 2)) {
@@ -442,8 +447,9 @@ static int report_protected(lua_State *L) {
   if (!lua_checkstack(co, 1)) return luaL_error(L, "no memory for a report");
   lua_pushvalue(co, -1);
   lua_xmove(co, L, 1);
-  lua_pushfstring(L, "a cast to %s failed: %s\n%s", r->t->turn->actor->type->name,
-                  luaL_tolstring(L, 2, NULL), r->trace ? r->trace : "");
+  lua_pushfstring(L, "a cast to %s failed%s: %s\n%s", r->t->turn->actor->type->name,
+                  mc__lua_push_traced(L, r->t->trace_id), luaL_tolstring(L, 2, NULL),
+                  r->trace ? r->trace : "");
   mc__lua_log(r->M, MC_LOG_ERROR, lua_tostring(L, -1));
   return 0;
 }

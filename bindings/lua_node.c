@@ -206,6 +206,7 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_ref(L, M);
   mc__lua_open_task(L, M);
   mc__lua_open_async(L);
+  mc__lua_open_context(L);
   mc__lua_open_coroutine(L);
   mc__lua_open_call(L, M);
   mc__lua_open_actor(L, M);

@@ -78,6 +78,11 @@ struct mc_lua_task {
   bool is_root;        /* stands for code that runs outside the scheduler, and blocks */
   double timeout_ms;   /* chosen by mc.with, negative when not */
   const char *letters; /* the declared results of its handler, or NULL: lua_signature.c */
+  /* What calls of the task carry along: the trace, 0 when none, and the bytes of what TASK_CONTEXT of
+  ** its anchor holds, NULL when nothing. */
+  uint64_t trace_id;
+  const char *context;
+  size_t context_len;
   /* what is awaited, for messages */
   const mc_type *call_type;
   const char *call_method;
@@ -92,6 +97,7 @@ struct mc_lua_handle {
   int nresults;
   mc_error code; /* failed without a value */
   bool failed, observed, cancelled;
+  uint64_t trace_id; /* of a task that failed */
 };
 
 typedef struct mc_lua_ref {
@@ -220,6 +226,9 @@ void mc__lua_forget_methods(lua_State *L, mc_type *type);
 void mc__lua_open_ref(lua_State *L, mc_lua *M);
 
 /* lua_task.c */
+/* What anchors a task, the table at its co_ref: its userdata, its coroutine, the handle while it runs,
+** what its calls carry along. */
+enum { TASK_SELF = 1, TASK_CO, TASK_HANDLE, TASK_CONTEXT };
 /* L is the state that runs: it raises when there is no memory. */
 mc_lua_task *mc__lua_task_new(mc_lua *M, lua_State *L);
 /* The same for the next one: that cannot fail then. */
@@ -263,6 +272,16 @@ void mc__lua_set_handle(lua_State *L, const mc_lua_task *t, int handle);
 /* Whether code outside of tasks may await here. */
 bool mc__lua_root_can_await(lua_State *L, mc_lua *M);
 void mc__lua_open_task(lua_State *L, mc_lua *M);
+
+/* lua_context.c */
+/* What `t` carries is what `from` does. Takes no memory, nothing of the task's before is kept. */
+void mc__lua_inherit(lua_State *L, mc_lua_task *t, const mc_lua_task *from);
+/* The same for what came with a message, checked. Raises only for want of memory. */
+mc_error mc__lua_carry(lua_State *L, mc_lua *M, mc_lua_task *t, const mc_turn *turn,
+                       mc_lua_why *why);
+/* Pushes which trace it was, for a line of the log: the empty string when there is none. */
+const char *mc__lua_push_traced(lua_State *L, uint64_t trace_id);
+void mc__lua_open_context(lua_State *L);
 
 /* lua_async.c, lua_coroutine.c */
 void mc__lua_open_async(lua_State *L);

@@ -26,12 +26,9 @@ enum { GRACE_MS = 1000 }; /* how long a callee may take to say that it was cance
 
 /* ---- making and keeping ---------------------------------------------------------------------- */
 
-/* What anchors a task: its userdata, its coroutine, the handle while it runs. */
-enum { TASK_SELF = 1, TASK_CO, TASK_HANDLE };
-
 static mc_lua_task *make_task(lua_State *L) {
   luaL_checkstack(L, 4, NULL);
-  lua_createtable(L, TASK_HANDLE, 0);
+  lua_createtable(L, TASK_CONTEXT, 0);
   mc_lua_task *t = lua_newuserdatauv(L, sizeof *t, 0);
   memset(t, 0, sizeof *t);
   lua_rawseti(L, -2, TASK_SELF);
@@ -39,6 +36,8 @@ static mc_lua_task *make_task(lua_State *L) {
   lua_rawseti(L, -2, TASK_CO);
   lua_pushboolean(L, 0);
   lua_rawseti(L, -2, TASK_HANDLE);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, TASK_CONTEXT);
   t->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   return t;
 }
@@ -92,6 +91,7 @@ void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
   mc_timer_clear(M->node, &t->limit);
   leave_live(M, t);
   lua_settop(t->co, 0);
+  if (t->context) mc__lua_inherit(M->L, t, NULL);
   if (t->raised) {
     lua_pushnil(M->L);
     lua_rawsetp(M->L, LUA_REGISTRYINDEX, &t->trace);
@@ -453,6 +453,7 @@ static void finish_async(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   h->task = NULL;
   h->nresults = n;
   h->failed = raised;
+  h->trace_id = t->trace_id;
   h->cancelled = raised && t->told;
   while (h->joints) {
     mc_joint *j = h->joints;
@@ -600,7 +601,11 @@ void mc__lua_open_task(lua_State *L, mc_lua *M) {
   M->root.is_root = true;
   M->root.timeout_ms = -1;
   M->root.deadline_ms = M->root.given_ms = INFINITY;
+  lua_createtable(L, TASK_CONTEXT, 0);
   M->root.co = lua_newthread(L);
+  lua_rawseti(L, -2, TASK_CO);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, TASK_CONTEXT);
   M->root.co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   note_passable(L, M);
 }

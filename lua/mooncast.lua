@@ -173,12 +173,77 @@ local function closing(fn, ...)
   return setmetatable({}, { __close = function() fn(table.unpack(arguments, 1, arguments.n)) end })
 end
 
---- Calls fn(...) with options for every call that it makes.
--- @tparam table options timeout: seconds that each call waits at most
+local scalars = { boolean = true, number = true, string = true }
+local MAX_CONTEXT <const> = 4096 -- bytes: MC_MAX_CONTEXT
+
+-- The context that stands, with these keys in it.
+local function merged(before, more)
+  if type(more) ~= "table" then core.error("bad_arguments", "context is a table, not a " .. type(more)) end
+  local all = {}
+  for key, value in next, before or {} do
+    if key ~= 0 then all[key] = value end
+  end
+  for key, value in next, more do
+    if type(key) ~= "string" or not utf8.len(key) then
+      core.error("bad_arguments", "the keys of a context are text, and one is " .. tostring(key))
+    end
+    if not scalars[type(value)] then
+      core.error("bad_arguments", ("context.%s is a boolean, a number or a string, not a %s"):format(key, type(value)))
+    end
+    all[key] = value
+  end
+  if not next(all) then return false end
+  local bytes = core.encode(all)
+  if #bytes > MAX_CONTEXT then
+    core.error("bad_arguments", ("a context of %d bytes: %d are the most"):format(#bytes, MAX_CONTEXT))
+  end
+  all[0] = bytes
+  return all
+end
+
+local function new_trace()
+  local trace
+  repeat trace = ("I7"):unpack(core.random(7)) & (1 << 53) - 1 until trace ~= 0
+  return trace
+end
+
+local function checked_trace(trace)
+  if trace == true then return new_trace() end
+  if math.type(trace) == "integer" and trace > 0 and trace < 1 << 53 then return trace end
+  core.error("bad_arguments", "trace is true or an integer from 1 to 2^53 - 1, not " .. tostring(trace))
+end
+
+--- Calls fn(...) with options for all that it does: its calls and casts, the tasks and actors that it
+-- makes, and what those do on any node. Inside another mc.with what is not given stays.
+-- @tparam table options timeout: seconds that each call of this task waits at most;
+-- trace: an id, from 1 to 2^53 - 1, or true for a new one: see mc.trace;
+-- context: keys with booleans, numbers or strings, 4 KiB in all: see mc.context
+-- @usage mc.with({ trace = true, context = { user = "ada" } }, function() return shop:order(item) end)
 function mc.with(options, fn, ...)
+  local trace, context = core.trace(), core.context()
+  local _ <close> = closing(core.carry, trace, context)
   local _ <close> = closing(core.timeout, core.timeout())
-  core.timeout(options.timeout)
+  if options.timeout ~= nil then core.timeout(options.timeout) end
+  if options.trace ~= nil then trace = checked_trace(options.trace) end
+  if options.context ~= nil then context = merged(context, options.context) end
+  core.carry(trace, context)
   return fn(...)
+end
+
+--- The trace that this runs for, as mc.with set it here or where this was called from; or nil.
+mc.trace = core.trace
+
+--- What mc.with was given for this key, here or where this was called from; or nil. Without a key, a
+-- copy of all.
+function mc.context(key)
+  local context = core.context()
+  if key == 0 then return nil end -- where its bytes stand
+  if key ~= nil then return (context or {})[key] end
+  local all = {}
+  for name, value in next, context or {} do
+    if name ~= 0 then all[name] = value end
+  end
+  return all
 end
 
 --- Time -------------------------------------------------------------------------------------------

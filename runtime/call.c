@@ -31,6 +31,8 @@ static void incoming_of_request(mc_node *n, const mc_request *q, mc_incoming *m)
   m->deadline_ms = q->kind == MC_CALL ? chosen_deadline(n, q) : INFINITY;
   m->method = q->method;
   m->method_len = q->method_len;
+  m->context = q->context;
+  m->context_len = q->context_len;
   if (q->from && q->kind == MC_CALL) {
     m->chain = q->from->chain;
     m->chain_len = q->from->chain_len;
@@ -132,6 +134,8 @@ static void write_header(mc_node *n, const mc_request *q, mc_buf *out) {
   e.name = q->method;
   e.name_len = q->method_len;
   e.trace = q->trace;
+  e.context = q->context;
+  e.context_len = q->context_len;
   e.remaining_ms = INFINITY;
   if (q->kind == MC_CALL) {
     double chosen = chosen_deadline(n, q);

@@ -38,6 +38,8 @@ mc_turn *mc__turn_new(mc_node *n, mc_actor *a, const mc_incoming *m) {
   t->call = m->call;
   t->deadline_ms = m->deadline_ms;
   t->trace = m->trace;
+  t->context = m->context;
+  t->context_len = m->context_len;
   t->method = m->method;
   t->method_len = m->method_len;
   t->seen_node = t->seen_probe = 0;
@@ -213,6 +215,8 @@ static void incoming_of_envelope(mc_incoming *m, uint32_t peer, const mc_envelop
   m->chain_len = e->chain_len;
   m->method = e->name;
   m->method_len = e->name_len;
+  m->context = e->context;
+  m->context_len = e->context_len;
   m->args = r->at;
   m->args_len = (size_t)(r->end - r->at);
 }

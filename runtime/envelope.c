@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Items in the array of each kind, the payload counted. */
-static const uint8_t FIELDS[] = {4, 10, 7, 3, 5, 4, 3, 4, 9};
+static const uint8_t FIELDS[] = {4, 11, 8, 3, 5, 4, 3, 4, 9};
 static const size_t KINDS = sizeof FIELDS / sizeof *FIELDS;
 
 size_t mc__frame_open(mc_buf *b) {
@@ -54,6 +54,13 @@ static void write_uint_or_nil(mc_buf *b, uint64_t v, bool absent) {
     mc__write_uint(b, v);
 }
 
+static void write_context(mc_buf *b, const mc_envelope *e) {
+  if (e->context_len)
+    mc_write_bytes(b, e->context, e->context_len);
+  else
+    mc_write_nil(b);
+}
+
 void mc__envelope_write(mc_buf *b, const mc_envelope *e) {
   mc_write_array(b, FIELDS[e->kind]);
   mc__write_uint(b, e->kind);
@@ -73,10 +80,12 @@ void mc__envelope_write(mc_buf *b, const mc_envelope *e) {
     write_uint_or_nil(b, e->trace, !e->trace);
     mc_write_array(b, (size_t)e->chain_len);
     for (int i = 0; i < e->chain_len; i++) mc__write_uint(b, e->chain[i]);
+    write_context(b, e);
     break;
   case MC_ENV_CAST:
     write_recipient(b, e);
     write_uint_or_nil(b, e->trace, !e->trace);
+    write_context(b, e);
     break;
   case MC_ENV_ERROR:
     mc__write_uint(b, e->call);
@@ -126,6 +135,18 @@ static bool read_trace(mc_reader *r, mc_envelope *e) {
 
 static bool read_context(mc_reader *r, mc_envelope *e) {
   mc_item item;
+  if (!mc_read(r, &item)) return false;
+  if (item.kind == MC_NIL) return true;
+  if (item.kind != MC_BYTES || item.as.string.len == 0 ||
+      item.as.string.len > MC_MAX_CONTEXT)
+    return mc_read_fail(r, "a context that is not 1 to 4096 bytes");
+  e->context = (const uint8_t *)item.as.string.data;
+  e->context_len = item.as.string.len;
+  return true;
+}
+
+static bool read_circumstances(mc_reader *r, mc_envelope *e) {
+  mc_item item;
   uint64_t ms;
   if (!mc__read_uint_or_nil(r, &ms, MC_MAX_ID, UINT64_MAX)) return false;
   e->remaining_ms = ms == UINT64_MAX ? INFINITY : (double)ms;
@@ -165,8 +186,8 @@ bool mc__envelope_read(mc_reader *r, mc_envelope *e) {
            mc__read_uint(r, &e->incarnation, MC_MAX_ID) && at_end(r);
   case MC_ENV_CALL:
     return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) &&
-           read_context(r, e);
-  case MC_ENV_CAST: return read_recipient(r, e) && read_trace(r, e);
+           read_circumstances(r, e) && read_context(r, e);
+  case MC_ENV_CAST: return read_recipient(r, e) && read_trace(r, e) && read_context(r, e);
   case MC_ENV_REPLY: return mc__read_uint(r, &e->call, MC_MAX_ID);
   case MC_ENV_ERROR:
     return mc__read_uint(r, &e->call, MC_MAX_ID) && mc__read_uint(r, &e->code, UINT8_MAX);

@@ -1,6 +1,6 @@
 /*
 ** Mailboxes: per actor a queue of messages, first in, first out. A message is one block: its fields
-** and behind them chain, method and arguments as they came. It is copied out of the bytes that
+** and behind them chain, method, context and arguments as they came. It is copied out of the bytes that
 ** arrived, because those are gone when its turn comes.
 **
 ** A mailbox is full when it holds as many messages as its type allows, or MC_MAILBOX_BYTES. The message
@@ -19,7 +19,7 @@ _Static_assert(offsetof(mc_message, bytes) % sizeof(uint64_t) == 0,
 
 static mc_message *message_new(mc_node *n, const mc_incoming *m) {
   size_t chain = (size_t)m->chain_len * sizeof *m->chain;
-  size_t size = sizeof(mc_message) + chain + m->method_len + m->args_len;
+  size_t size = sizeof(mc_message) + chain + m->method_len + m->context_len + m->args_len;
   mc_message *msg = mc__alloc(n, NULL, 0, size);
   if (!msg) return NULL;
   msg->next = NULL;
@@ -34,10 +34,13 @@ static mc_message *message_new(mc_node *n, const mc_incoming *m) {
   msg->size = size;
   msg->chain_len = m->chain_len;
   msg->method_len = m->method_len;
-  msg->args = chain + m->method_len;
+  msg->context_len = m->context_len;
+  msg->args = chain + m->method_len + m->context_len;
   msg->len = m->args_len;
   if (chain) memcpy(msg->bytes, m->chain, chain);
   if (m->method_len) memcpy(msg->bytes + chain, m->method, m->method_len);
+  if (m->context_len)
+    memcpy(msg->bytes + msg->args - m->context_len, m->context, m->context_len);
   if (m->args_len) memcpy(msg->bytes + msg->args, m->args, m->args_len);
   return msg;
 }
@@ -125,6 +128,8 @@ void mc__message_parts(const mc_message *m, mc_incoming *out) {
   out->chain_len = m->chain_len;
   out->method = (const char *)m->bytes + (size_t)m->chain_len * sizeof *out->chain;
   out->method_len = m->method_len;
+  out->context = m->bytes + m->args - m->context_len;
+  out->context_len = m->context_len;
   out->args = m->bytes + m->args;
   out->args_len = m->len;
 }

@@ -101,7 +101,7 @@ static bool frames(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len,
 ** as it comes. False when not even its length is known. */
 static bool forgo(mc_node *n, uint32_t peer, const uint8_t *first, size_t first_len,
                   const uint8_t *then, size_t then_len) {
-  uint8_t start[1024]; /* no header is longer */
+  uint8_t start[1024 + MC_MAX_CONTEXT]; /* no header is longer */
   size_t len = first_len < sizeof start ? first_len : sizeof start;
   size_t more = then_len < sizeof start - len ? then_len : sizeof start - len;
   if (len) memcpy(start, first, len);

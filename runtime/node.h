@@ -52,6 +52,8 @@ typedef struct mc_envelope {
   double remaining_ms; /* INFINITY when absent */
   int chain_len;
   uint64_t chain[MC_MAX_CHAIN];
+  const uint8_t *context;
+  size_t context_len; /* 0 when absent */
 } mc_envelope;
 
 size_t mc__frame_open(mc_buf *b);
@@ -109,8 +111,8 @@ typedef struct mc_message {
   uint64_t probe;    /* the last one, 0 before */
   size_t size, args; /* bytes allocated; where the arguments start in bytes */
   int chain_len;
-  size_t method_len, len;
-  _Alignas(uint64_t) uint8_t bytes[]; /* chain, method, arguments */
+  size_t method_len, context_len, len;
+  _Alignas(uint64_t) uint8_t bytes[]; /* chain, method, context, arguments */
 } mc_message;
 
 /* The parts of a message before it has a place of its own. */
@@ -123,6 +125,8 @@ typedef struct mc_incoming {
   int chain_len;
   const char *method;
   size_t method_len;
+  const uint8_t *context;
+  size_t context_len;
   const uint8_t *args;
   size_t args_len;
 } mc_incoming;

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 const [, , path] = process.argv;
 const lists = Object.entries(JSON.parse(readFileSync(path, "utf8"))).filter(([, list]) => Array.isArray(list));
 
-const TEXTS = ["name", "hex", "code", "node", "secret", "type", "method", "arguments", "results", "value", "traceback", "cycle"];
+const TEXTS = ["name", "hex", "code", "node", "secret", "type", "method", "arguments", "results", "value", "traceback", "cycle", "context"];
 const NUMBERS = ["kind", "version", "incarnation", "call", "instance", "remaining", "trace", "code_number", "count", "probe"];
 
 // The code of an error is a number in envelopes and a name in values.

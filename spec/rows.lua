@@ -40,6 +40,7 @@ return {
   C8 = "bindings/call_spec.lua worker-shell/transcript.test.js",
   C9 = "bindings/call_spec.lua bindings/coroutine_spec.lua bindings/task_spec.lua "
     .. "worker-shell/kill.test.js",
+  C15 = "lua/context_spec.lua runtime/call_test.c worker-shell/context.test.js",
   C16 = "bindings/cast_spec.lua runtime/credit_test.c runtime/dispatch_test.c runtime/node_test.c",
   C18 = "bindings/large_spec.lua",
   D1 = "bindings/dispatch.test.js runtime/dispatch_test.c",
@@ -78,6 +79,7 @@ return {
   G11 = "lua/clock_spec.lua",
   G12 = "sim/deadline_spec.lua",
   G13 = "bindings/async_spec.lua sim/deadline_spec.lua",
+  G14 = "lua/context_spec.lua",
   H9 = "lua/actor_spec.lua",
   I1 = "worker-shell/topology.test.js",
   I2 = "worker-shell/topology.test.js",
@@ -98,6 +100,7 @@ return {
   K2 = "bindings/async_spec.lua sim/structure_spec.lua",
   K3 = "bindings/async_spec.lua sim/structure_spec.lua",
   K4 = "bindings/async_spec.lua sim/structure_spec.lua",
+  K6 = "sim/context_spec.lua worker-shell/context.test.js",
   K7 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",
   K9 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",
   K10 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",

@@ -2,7 +2,7 @@
  * Envelopes and the frames they travel in, as envelope.cddl has them. A link is a stream of bytes
  * that may be cut anywhere; a FrameReader puts the frames together again.
  */
-import { MAX_FRAME, Reader, Writer, malformed } from "./cbor.js";
+import { MAX_FRAME, Major, Reader, Writer, malformed } from "./cbor.js";
 import { encodeValue, encodeValues } from "./value.js";
 
 /** Kinds of envelopes, by their number on the wire. */
@@ -13,12 +13,14 @@ export const WIRE_VERSION = 1;
 export const MAX_CHAIN = 32;
 /** Bytes of the names that a probe collects: MC_MAX_CYCLE. */
 export const MAX_CYCLE = 2048;
+/** Bytes of what travels with a call beside its arguments: MC_MAX_CONTEXT. */
+export const MAX_CONTEXT = 4096;
 
 const FRAME_HEAD = 5;
 const BYTES_OF_32_BITS = 0x5a;
 const UINT32_MAX = 0xffffffff;
 /** Items in the array of each kind. */
-const FIELDS = [4, 10, 7, 3, 5, 4, 3, 4, 9];
+const FIELDS = [4, 11, 8, 3, 5, 4, 3, 4, 9];
 
 const utf8 = new TextEncoder();
 
@@ -75,6 +77,11 @@ function writeUintOrNull(writer, value) {
   else writer.uint(value);
 }
 
+function writeContext(writer, context) {
+  if (context) writer.bytes(context);
+  else writer.null();
+}
+
 function writeRecipient(writer, { instance, secret, type, method }) {
   writer.uint(instance);
   writer.bytes(secret);
@@ -100,6 +107,7 @@ export function encodeCall(call) {
     writeUintOrNull(writer, call.trace);
     writer.array(call.chain.length);
     for (const id of call.chain) writer.uint(id);
+    writeContext(writer, call.context);
     encodeValues(writer, call.args, "arguments");
   });
 }
@@ -109,6 +117,7 @@ export function encodeCast(cast) {
   return frame(Kind.CAST, (writer) => {
     writeRecipient(writer, cast);
     writeUintOrNull(writer, cast.trace);
+    writeContext(writer, cast.context);
     encodeValues(writer, cast.args, "arguments");
   });
 }
@@ -176,8 +185,8 @@ export function encodeProbe({ incarnation, probe, count, call, instance, secret,
 /** How each kind's header is read; arguments, results and value stay undecoded in `body`. */
 const readers = [
   (reader) => ({ version: reader.uint(UINT32_MAX), node: reader.name(), incarnation: reader.uint() }),
-  (reader) => ({ call: reader.uint(), ...readRecipient(reader), ...readContext(reader), body: reader.rest() }),
-  (reader) => ({ ...readRecipient(reader), trace: readTrace(reader), body: reader.rest() }),
+  (reader) => ({ call: reader.uint(), ...readRecipient(reader), ...readCircumstances(reader), context: readContext(reader), body: reader.rest() }),
+  (reader) => ({ ...readRecipient(reader), trace: readTrace(reader), context: readContext(reader), body: reader.rest() }),
   (reader) => ({ call: reader.uint(), body: reader.rest() }),
   (reader) => ({ call: reader.uint(), code: reader.uint(255), body: reader.rest() }),
   readNamed,
@@ -212,6 +221,14 @@ function readTrace(reader) {
 }
 
 function readContext(reader) {
+  if (reader.takeNull()) return null;
+  if (reader.head() !== Major.BYTES || reader.argument === 0 || reader.argument > MAX_CONTEXT) {
+    throw malformed(`a context that is not 1 to ${MAX_CONTEXT} bytes`);
+  }
+  return reader.bytesFrom();
+}
+
+function readCircumstances(reader) {
   const remaining = reader.uintOrNull();
   const trace = readTrace(reader);
   const length = reader.array();

@@ -31,21 +31,23 @@ export function methodOf(object, name) {
  * made through it carry the deadline, the chain and the trace of the message being handled; those
  * that are awaited when its caller cancels it are cancelled too. Later ones are not: they clean up.
  *
- *   this.call(ref, method, args, options)   this.cast(ref, method, args)
+ *   this.call(ref, method, args, options)   this.cast(ref, method, args, options)
  *   this.remaining()  milliseconds, Infinity when nobody chose a deadline
  *   this.signal       aborts when the caller no longer wants the answer
- *   this.trace        this.self  the object itself, for its private fields
+ *   this.trace        this.context  what its caller gave to carry along
+ *   this.self         the object itself, for its private fields
  */
 function contextFor(object, turn, node) {
   const own = {
     self: object,
-    trace: turn.trace,
+    trace: turn.carried.trace,
+    context: turn.context,
     get signal() {
       return turn.signal;
     },
     remaining: () => turn.deadline - node.now(),
     call: (ref, method, args = [], options = {}) => node.callFrom(turn, ref, method, args, options),
-    cast: (ref, method, args = []) => node.castFrom(turn, ref, method, args),
+    cast: (ref, method, args = [], options = {}) => node.castFrom(turn, ref, method, args, options),
   };
   return new Proxy(object, {
     get: (target, name) => (Object.hasOwn(own, name) ? own[name] : Reflect.get(target, name)),
@@ -80,6 +82,7 @@ function resultsOf(result) {
  * @property {number} deadline by the node's clock
  * @property {number[]} chain
  * @property {number | null} trace
+ * @property {Uint8Array | null} context
  * @property {() => unknown[]} decode the arguments
  * @property {(results: unknown[]) => void} reply
  * @property {(error: unknown) => void} fail what the system says
@@ -182,9 +185,10 @@ export class HostActor {
     const method = methodOf(this.object, message.method);
     if (!method) throw noSuchMethod(message.method);
     const args = message.decode();
+    const context = contextFor(this.object, turn, this.#node);
     let result;
     try {
-      result = await Reflect.apply(method, contextFor(this.object, turn, this.#node), args);
+      result = await Reflect.apply(method, context, args);
     } catch (error) {
       if (turn.wasEndedBy(error)) throw new ActorError("cancelled", "it was cancelled while it ran");
       return message.raise(error);

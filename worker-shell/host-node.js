@@ -8,6 +8,7 @@
  * counted and dropped. Whoever was called is told when nobody waits any more.
  */
 import { malformed } from "./cbor.js";
+import { NOTHING, carriedBy } from "./context.js";
 import { Deadlines } from "./deadlines.js";
 import {
   Kind,
@@ -136,7 +137,7 @@ export class HostNode {
    * @param {Address} address
    * @param {string} method
    * @param {unknown[]} args
-   * @param {{ timeout?: number, signal?: AbortSignal }} [options]
+   * @param {{ timeout?: number, signal?: AbortSignal, trace?: number | true, context?: object }} [options]
    */
   call(address, method, args, options = {}) {
     return this.#ask(address, { method, args, ...options });
@@ -146,17 +147,17 @@ export class HostNode {
     return this.#ask(address, { stop: true, method: "stop", args: [], ...options });
   }
 
-  async cast(address, method, args) {
-    return this.#cast(address, method, args, null);
+  async cast(address, method, args, options = {}) {
+    return this.#cast(address, method, args, carriedBy(NOTHING, options));
   }
 
-  /** A call out of a handler: it carries the handler's deadline, chain and trace. */
+  /** A call out of a handler: it carries the handler's deadline, chain, trace and context. */
   callFrom(turn, ref, method, args, options) {
     return this.#ask(addressOf(ref), { method, args, turn, ...options });
   }
 
-  async castFrom(turn, ref, method, args) {
-    return this.#cast(addressOf(ref), method, args, turn.trace);
+  async castFrom(turn, ref, method, args, options = {}) {
+    return this.#cast(addressOf(ref), method, args, carriedBy(turn.carried, options));
   }
 
   async #ask(address, request) {
@@ -186,7 +187,8 @@ export class HostNode {
     });
   }
 
-  #requestFrame(address, { stop, method, args, turn }, call, remaining) {
+  #requestFrame(address, request, call, remaining) {
+    const { stop, method, args, turn } = request;
     const { instance, secret } = address;
     if (stop) return encodeStop({ call, instance, secret });
     const chain = turn?.chain ?? [];
@@ -194,7 +196,8 @@ export class HostNode {
       throw new ActorError("call_depth", `${address.type}:${method} would be call ${chain.length} in a row`);
     }
     const type = typeHash(address.type);
-    return encodeCall({ call, instance, secret, type, method, remaining, trace: turn?.trace, chain, args });
+    const carried = carriedBy(turn?.carried ?? NOTHING, request);
+    return encodeCall({ call, instance, secret, type, method, remaining, ...carried, chain, args });
   }
 
   /** When a call ends, and what of it goes along: only a deadline that somebody chose. */
@@ -206,9 +209,9 @@ export class HostNode {
   }
 
   /** What cannot reach its node any more is a dead letter, as what reaches a dead actor is. */
-  async #cast(address, method, args, trace) {
+  async #cast(address, method, args, carried) {
     const { instance, secret } = address;
-    const frame = encodeCast({ instance, secret, type: typeHash(address.type), method, trace, args });
+    const frame = encodeCast({ instance, secret, type: typeHash(address.type), method, ...carried, args });
     try {
       const peer = this.#peerFor(address);
       await new Promise((sent, failed) => {
@@ -395,6 +398,7 @@ export class HostNode {
       deadline: this.now() + remaining,
       chain: envelope.chain ?? [],
       trace: envelope.trace ?? null,
+      context: envelope.context ?? null,
       decode: () => decodeValues(envelope.body, this.refs),
       reply: (values) => cast || this.#send(peer, encodeReply({ call: envelope.call, results: values })),
       fail: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, encodeRefusal(envelope.call, error))),
@@ -412,7 +416,8 @@ export class HostNode {
   }
 
   #unheard(envelope, error) {
-    this.#options.onError?.(`${envelope.method} was cast and raised: ${errorText(error)}`, error);
+    const traced = envelope.trace ? ` (trace ${envelope.trace})` : "";
+    this.#options.onError?.(`${envelope.method} was cast and raised${traced}: ${errorText(error)}`, error);
   }
 }
 

@@ -63,7 +63,15 @@ export type Value =
   | Map<Value, Value>
   | { [key: string]: Value };
 
-export interface CallOptions {
+/** What travels with a call or cast to all that is done for it, on every node. */
+export interface Carried {
+  /** A number of your own, from 1 to 2^53 - 1, or true for a new one. */
+  trace?: number | true;
+  /** Keys with plain values, 4 KiB at most; other keys of the handler that calls stay. */
+  context?: { [key: string]: boolean | number | bigint | string | Uint8Array };
+}
+
+export interface CallOptions extends Carried {
   /** Milliseconds; the callee and what it calls share them. Infinity for no limit. */
   timeout?: number;
   /**
@@ -96,7 +104,7 @@ export class RemoteRef<T extends Methods = Methods> {
     options?: CallOptions,
   ): Promise<Awaited<ReturnType<T[K]>>>;
   /** Resolves once the message was handed over. */
-  cast<K extends keyof T & string>(method: K, args?: Parameters<T[K]>): Promise<void>;
+  cast<K extends keyof T & string>(method: K, args?: Parameters<T[K]>, options?: Carried): Promise<void>;
   /** Ends the actor once it has handled what came before. */
   stop(options?: CallOptions): Promise<void>;
   toString(): string;
@@ -106,12 +114,14 @@ export class RemoteRef<T extends Methods = Methods> {
 export interface Context<O = unknown> {
   readonly self: O;
   readonly trace: number | null;
+  /** What the caller gave to carry along. */
+  readonly context: Readonly<Record<string, boolean | number | bigint | string | Uint8Array>>;
   /** Aborts when the caller no longer wants the answer. */
   readonly signal: AbortSignal;
   /** Milliseconds, Infinity when nobody chose a deadline. */
   remaining(): number;
   call(ref: RemoteRef, method: string, args?: Value[], options?: CallOptions): Promise<any>;
-  cast(ref: RemoteRef, method: string, args?: Value[]): Promise<void>;
+  cast(ref: RemoteRef, method: string, args?: Value[], options?: Carried): Promise<void>;
 }
 
 /** `return results(1, "two")` gives a caller in Lua two values. */

@@ -46,7 +46,8 @@ export class RemoteRef {
    * Asks and waits for the answer.
    * @param {string} method
    * @param {unknown[]} [args]
-   * @param {{ timeout?: number, signal?: AbortSignal }} [options] timeout in milliseconds
+   * @param {{ timeout?: number, signal?: AbortSignal, trace?: number | true, context?: object }} [options]
+   *   timeout in milliseconds; trace and context travel with all that is done for the call
    * @returns {Promise<unknown>} the one result, or an array when there are several
    */
   call(method, args = [], options = {}) {
@@ -59,10 +60,11 @@ export class RemoteRef {
    * counted as a dead letter; only what cannot be sent at all is an error.
    * @param {string} method
    * @param {unknown[]} [args]
+   * @param {{ trace?: number | true, context?: object }} [options]
    * @returns {Promise<void>}
    */
-  cast(method, args = []) {
-    return this.#caller.cast(this.#address, method, args);
+  cast(method, args = [], options = {}) {
+    return this.#caller.cast(this.#address, method, args, options);
   }
 
   /** Ends the actor once it has handled what came before. */

@@ -6,10 +6,12 @@
  * its context, ends early, and its caller is told `cancelled`; any other is answered with what it
  * returns.
  */
+import { decodeContext } from "./context.js";
 import { ActorError } from "./errors.js";
 
 export class Turn {
   #abort;
+  #context;
 
   /** @param {import("./host-actor.js").Message} message @param {number} id */
   constructor(message, id) {
@@ -17,12 +19,19 @@ export class Turn {
     this.message = message;
     this.method = message.method;
     this.deadline = message.deadline;
-    this.trace = message.trace;
+    /** What calls through its context carry along. */
+    this.carried = { trace: message.trace, context: message.context };
     this.chain = [...message.chain, id];
     /** The calls through its context that were not answered, by peer and number. */
     this.waits = new Set();
     /** The last probe that came by. */
     this.seen = undefined;
+  }
+
+  /** The keys that came along; throws when they are malformed. */
+  get context() {
+    this.#context ??= decodeContext(this.carried.context);
+    return this.#context;
   }
 
   /** Made for the first who asks: most handlers never do. */

@@ -72,8 +72,9 @@ enum {
   MC_MAILBOX_BYTES = 64 << 20, /* their bytes: the last may go beyond */
   MC_CAST_WINDOW = 1024, /* casts of one node to one actor that are not handled yet */
   MC_SECRET_SIZE = 16,
-  MC_TURN_NAME = 48,   /* bytes of a handler's name that are kept */
-  MC_MAX_CYCLE = 2048, /* bytes of the names that a probe collects */
+  MC_TURN_NAME = 48,     /* bytes of a handler's name that are kept */
+  MC_MAX_CYCLE = 2048,   /* bytes of the names that a probe collects */
+  MC_MAX_CONTEXT = 4096, /* bytes of what travels with a call beside its arguments */
 };
 #define MC_MAX_ID 9007199254740991u /* 2^53 - 1 */
 
@@ -309,6 +310,9 @@ struct mc_turn {
   uint64_t call;      /* call id at the origin; 0: nobody waits */
   double deadline_ms; /* INFINITY when none was chosen */
   uint64_t trace;     /* 0 when none */
+  const uint8_t
+      *context; /* as the caller gave it; valid until the language's start returns */
+  size_t context_len;
   void *task;         /* the language's, NULL at first */
   const char *method; /* valid until the language's start returns */
   size_t method_len;
@@ -349,6 +353,8 @@ typedef struct mc_request {
   const mc_turn *from; /* whose handler asks, or NULL */
   double timeout_ms;   /* a chosen one; negative: the node's default */
   uint64_t trace;
+  const void *context; /* up to MC_MAX_CONTEXT bytes that the core does not look at */
+  size_t context_len;
   mc_wait *wait; /* MC_CALL; MC_STOP and MC_CAST: may be NULL, then nobody waits */
   bool direct;   /* may run at once, inside the caller */
 } mc_request;

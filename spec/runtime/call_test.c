@@ -94,6 +94,53 @@ static void send_while_reading(void) {
   world_free(w);
 }
 
+/* ---- what travels along ---------------------------------------------------------------------- */
+
+static struct {
+  uint64_t trace;
+  size_t len;
+  uint8_t bytes[8];
+} came;
+
+static void note_context(void *ud, mc_turn *turn, mc_reader *r) {
+  (void)r;
+  came.trace = turn->trace;
+  came.len = turn->context_len;
+  if (came.len <= sizeof came.bytes && came.len)
+    memcpy(came.bytes, turn->context, came.len);
+  mc_turn_end(((world_node *)ud)->n, turn);
+}
+
+/* Trace and context of calls and casts, here, in a mailbox and elsewhere. */
+static void context_travels(void) {
+  for (int owner = 0; owner < 2; owner++)
+    for (int queued = 0; queued < 2; queued++)
+      for (int kind = MC_CALL; kind <= MC_CAST; kind++) {
+        world *w = world_new(2, 0);
+        world_ask ask = {0};
+        mc_sending s;
+        mc_actor *a = world_spawn(w, owner, w->node[owner].type);
+        mc_address to = world_address(w, 0, owner, a);
+        mc_request q = world_request(w, 0, (mc_message_kind)kind, &to, "echo", &ask);
+        q.trace = 9;
+        q.context = "\xa1\x61k\x01";
+        q.context_len = 4;
+        if (kind == MC_CAST) q.wait = NULL;
+        w->node[owner].n->language.start = note_context;
+        memset(&came, 0, sizeof came);
+        a->starting = queued;
+        CHECK_INT(mc_send_begin(w->node[0].n, &q, &s), MC_ROUTE_BYTES);
+        CHECK_INT(world_commit(w, 0, &q, &s, 1), MC_OK);
+        world_run(w);
+        if (queued) CHECK_INT(came.len, 0);
+        if (queued) mc_actor_ready(w->node[owner].n, a);
+        CHECK_INT(came.trace, 9);
+        CHECK_HEX(came.bytes, came.len, "a1616b01");
+        if (kind == MC_CALL) mc_wait_forget(w->node[0].n, &ask.wait);
+        world_free(w);
+      }
+}
+
 /* ---- elsewhere ------------------------------------------------------------------------------- */
 
 /* A method's name that is none would break the link: it is refused here. */
@@ -258,6 +305,8 @@ static void timeouts(void) {
 }
 
 static const check_test tests[] = {
+    {"call: trace and context reach the handler as they were given [C15]",
+     context_travels},
     {"call: an idle actor here runs inside the caller, without a pending entry [C7]",
      direct},
     {"call: a dead actor here fails calls and counts casts", dead_here},

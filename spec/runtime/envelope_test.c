@@ -33,6 +33,9 @@ static mc_envelope envelope_of(const vector *v) {
                    .chain_len = v->chain_len};
   e.name = v->node ? v->node : v->cycle ? v->cycle : v->method;
   if (e.name) e.name_len = strlen(e.name);
+  static uint8_t context[64];
+  if (v->context) e.context_len = check_unhex(v->context, context);
+  e.context = context;
   if (v->secret) check_unhex(v->secret, e.secret);
   if (v->type) e.type = hash_of(v->type);
   e.remaining_ms = v->remaining < 0 ? INFINITY : (double)v->remaining;
@@ -86,6 +89,8 @@ static void golden_read(void) {
     CHECK(e.code == x.code && e.probe == x.probe && e.type == x.type &&
           e.chain_len == x.chain_len);
     CHECK(e.remaining_ms == x.remaining_ms);
+    CHECK(e.context_len == x.context_len &&
+          (!e.context_len || memcmp(e.context, x.context, e.context_len) == 0));
     CHECK(memcmp(e.secret, x.secret, sizeof e.secret) == 0);
     CHECK(memcmp(e.chain, x.chain, sizeof *e.chain * (size_t)e.chain_len) == 0);
     same_text(e.name, e.name_len, x.name);
@@ -111,8 +116,7 @@ static void golden_malformed(void) {
   }
 }
 
-/* Reads a header and writes it again with what stands behind it: the same bytes, or it is refused.
-** (Trace 0 means none, so that it comes back as null.) */
+/* Reads a header and writes it again with what stands behind it: the same bytes, or it is refused. */
 static bool read_and_write(const uint8_t *bytes, size_t len) {
   mc_reader r;
   mc_envelope e;
@@ -125,8 +129,7 @@ static bool read_and_write(const uint8_t *bytes, size_t len) {
     mc_buf_init(&b, &host);
     mc__envelope_write(&b, &e);
     mc_buf_put(&b, r.at, (size_t)(r.end - r.at));
-    bool has_trace = e.kind == MC_ENV_CALL || e.kind == MC_ENV_CAST;
-    if (!has_trace || e.trace) CHECK(b.len == len && memcmp(b.data, exact, len) == 0);
+    CHECK(b.len == len && memcmp(b.data, exact, len) == 0);
     mc_buf_fini(&b);
   }
   free(exact);
@@ -150,6 +153,29 @@ static void damaged(void) {
       bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
   }
+}
+
+/* The context is as large as it may be, and one byte larger. */
+static void context_bound(void) {
+  static uint8_t bytes[MC_MAX_CONTEXT + 1];
+  for (int kind = MC_ENV_CALL; kind <= MC_ENV_CAST; kind++)
+    for (size_t over = 0; over < 2; over++) {
+      mc_buf b;
+      mc_reader r;
+      mc_envelope e = {.kind = (mc_envelope_kind)kind,
+                       .name = "f",
+                       .name_len = 1,
+                       .remaining_ms = INFINITY,
+                       .context = bytes,
+                       .context_len = MC_MAX_CONTEXT + over};
+      mc_buf_init(&b, &host);
+      mc__envelope_write(&b, &e);
+      mc_reader_init(&r, b.data, b.len);
+      CHECK(mc__envelope_read(&r, &e) == !over);
+      CHECK(over ? r.malformed != NULL
+                 : e.context_len == MC_MAX_CONTEXT && r.at == r.end);
+      mc_buf_fini(&b);
+    }
 }
 
 /* ---- frames ---------------------------------------------------------------------------------- */
@@ -200,6 +226,7 @@ static const check_test tests[] = {
     {"envelope: every malformed vector is refused [C5]", golden_malformed},
     {"envelope: each prefix is refused, each flipped bit is refused or an envelope",
      damaged},
+    {"envelope: a context has 4096 bytes and no more [F4]", context_bound},
     {"envelope: a frame's head has its length in 32 bits", frame_length},
     {"envelope: a frame for which there is no memory is cut off", frame_without_memory},
     {"envelope: a frame may have 256 MiB and no more [F4]", frame_too_large},

@@ -23,6 +23,8 @@ static void keeps_all(void) {
                      .chain_len = chain_len,
                      .method = "odd",
                      .method_len = 3,
+                     .context = (const uint8_t *)"\xa1\x61k\x01",
+                     .context_len = chain_len % 2 ? 4 : 0,
                      .args = (const uint8_t *)"\x81\x01",
                      .args_len = 2};
     CHECK(mc__mailbox_push(n, a, &m));
@@ -38,6 +40,7 @@ static void keeps_all(void) {
     CHECK(m.deadline_ms == 1.5 && m.chain_len == chain_len);
     CHECK(memcmp(m.chain, chain, (size_t)chain_len * sizeof *chain) == 0);
     CHECK(m.method_len == 3 && memcmp(m.method, "odd", 3) == 0);
+    CHECK_HEX(m.context, m.context_len, chain_len % 2 ? "a1616b01" : "");
     CHECK_HEX(m.args, m.args_len, "8101");
     mc__message_free(n, msg);
   }

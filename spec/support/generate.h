@@ -236,11 +236,20 @@ static inline void gen_recipient(gen *g) {
   gen_text(g, gen_name(g));
 }
 
-enum { GEN_KINDS = 8 };
+static inline void gen_context(gen *g) {
+  if (gen_below(g, 3)) {
+    gen_put(g, "\xf6", 1);
+    return;
+  }
+  static const uint8_t map[] = {0x45, 0xa1, 0x61, 'k', 0x18, 99};
+  gen_put(g, map, sizeof map);
+}
+
+enum { GEN_KINDS = 9 };
 
 /* An envelope of one kind, without its frame. */
 static inline void gen_envelope(gen *g, unsigned kind) {
-  static const uint8_t fields[GEN_KINDS] = {4, 10, 7, 3, 5, 4, 3, 4};
+  static const uint8_t fields[GEN_KINDS] = {4, 11, 8, 3, 5, 4, 3, 4, 9};
   gen_head(g, 4, fields[kind]);
   gen_head(g, 0, kind);
   switch (kind) {
@@ -257,12 +266,14 @@ static inline void gen_envelope(gen *g, unsigned kind) {
     gen_id_or_nil(g);
     gen_head(g, 4, chain);
     for (size_t i = 0; i < chain; i++) gen_head(g, 0, gen_id(g));
+    gen_context(g);
     gen_values(g);
     break;
   }
   case 2:
     gen_recipient(g);
     gen_id_or_nil(g);
+    gen_context(g);
     gen_values(g);
     break;
   case 3:
@@ -280,6 +291,15 @@ static inline void gen_envelope(gen *g, unsigned kind) {
     gen_head(g, 0, kind == 7 ? gen_below(g, 30) : 1 + gen_id(g) / 2);
     gen_head(g, 0, gen_instance(g));
     gen_secret(g);
+    break;
+  case 8:
+    gen_head(g, 0, gen_id(g));
+    gen_head(g, 0, gen_id(g));
+    gen_head(g, 0, gen_below(g, 40));
+    gen_head(g, 0, gen_below(g, 30));
+    gen_head(g, 0, gen_instance(g));
+    gen_secret(g);
+    gen_text(g, gen_name(g));
     break;
   default: gen_head(g, 0, gen_instance(g)); gen_head(g, 0, gen_below(g, 2000));
   }

@@ -1,9 +1,11 @@
 /** Random values and envelopes, the same for the same seed. */
 import {
   encodeCall,
+  encodeCancel,
   encodeCast,
   encodeCredit,
   encodeError,
+  encodeProbe,
   encodeReply,
   encodeStop,
   typeHash,
@@ -71,19 +73,24 @@ export function anyFrame(random, actor = { instance: random(10), secret: SECRET,
   const call = 1 + random(1000);
   const to = { ...actor, type: typeHash(actor.type), method: pick(NAMES, random) };
   const trace = random(2) ? null : 1 + random(1000);
-  switch (random(6)) {
+  const context = random(3) ? null : Uint8Array.of(0xa1, 0x61, 0x6b, random(24));
+  switch (random(8)) {
     case 0: {
       const chain = Array.from({ length: random(4) }, () => random(2 ** 31));
-      return encodeCall({ call, ...to, remaining: random(2) ? null : random(9000), trace, chain, args: values(random) });
+      return encodeCall({ call, ...to, remaining: random(2) ? null : random(9000), trace, chain, context, args: values(random) });
     }
     case 1:
-      return encodeCast({ ...to, trace, args: values(random) });
+      return encodeCast({ ...to, trace, context, args: values(random) });
     case 2:
       return encodeReply({ call, results: values(random) });
     case 3:
       return encodeError({ call, code: random(26), value: anyValue(random), traceback: random(2) ? null : "at x" });
     case 4:
       return encodeStop({ call, ...to, secret: SECRET });
+    case 5:
+      return encodeCancel({ call, ...to, secret: SECRET });
+    case 6:
+      return encodeProbe({ incarnation: 1, probe: call, count: random(40), call, ...to, secret: SECRET, cycle: "A:b" });
     default:
       return encodeCredit({ instance: random(10), count: random(2000) });
   }

@@ -29,6 +29,7 @@ const encoders = [encodeHello, encodeCall, encodeCast, encodeReply, encodeError,
 /** What an encoder takes, from what a vector says. */
 function fieldsOf(vector) {
   const fields = { ...vector };
+  if (vector.context) fields.context = fromHex(vector.context);
   if (vector.secret) fields.secret = fromHex(vector.secret);
   if (vector.type) fields.type = typeHash(vector.type);
   if (vector.arguments) fields.args = decodeValues(fromHex(vector.arguments), refs);
@@ -56,6 +57,7 @@ describe("golden vectors of envelopes", () => {
       if (vector.secret) assert.equal(toHex(envelope.secret), vector.secret);
       if (vector.type) assert.equal(envelope.type, typeHash(vector.type));
       if (vector.kind === Kind.CALL) assert.equal(envelope.remaining, vector.remaining ?? null);
+      if (vector.arguments) assert.equal(envelope.context && toHex(envelope.context), vector.context ?? null);
       if (vector.arguments) assert.equal(toHex(envelope.body), vector.arguments);
       if (vector.results) assert.equal(toHex(envelope.body), vector.results);
     });
@@ -70,6 +72,23 @@ describe("golden vectors of envelopes", () => {
       assert.throws(() => new FrameReader().push(fromHex(vector.hex)), { code: "malformed" });
     });
   }
+});
+
+describe("the context of a call", () => {
+  const to = { instance: 3, secret: new Uint8Array(16), type: 1, method: "f" };
+  const context = (length) => new Uint8Array(length).fill(1);
+
+  it("has 4096 bytes at most [F4]", () => {
+    const read = (frame) => decodeEnvelope(frame.subarray(5)).context.length;
+    assert.equal(read(encodeCall({ call: 1, ...to, chain: [], context: context(4096), args: [] })), 4096);
+    assert.equal(read(encodeCast({ ...to, context: context(4096), args: [] })), 4096);
+    for (const frame of [
+      encodeCall({ call: 1, ...to, chain: [], context: context(4097), args: [] }),
+      encodeCast({ ...to, context: context(4097), args: [] }),
+    ]) {
+      assert.throws(() => read(frame), { code: "malformed" });
+    }
+  });
 });
 
 describe("a link", () => {
