@@ -114,8 +114,9 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   t->letters = mc__lua_signature(L, turn->actor, name);
   if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
   if (code) return direct_refused(L, M, t, self, code, why.text);
+  int around = mc__lua_wrap_handler(M, t, L, name);
   M->depth++;
-  int status = mc__lua_task_run(M, L, t, nargs + 1, &nresults);
+  int status = mc__lua_task_run(M, L, t, nargs + 1 + around, &nresults);
   M->depth--;
   if (status == LUA_OK && !t->children) return direct_done(L, M, t, self, nresults);
   if (status != LUA_YIELD && !t->children) return direct_failed(L, M, t, self);
@@ -172,6 +173,8 @@ int mc__lua_call_method(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   mc_request q;
   mc_lua_ref *ref = mc__lua_check_ref(L, 1);
+  if (mc__lua_is_around_call(M, ref))
+    return mc__lua_call_around(L, M, "call", lua_upvalueindex(1), 2);
   request_init(&q, M, ref, MC_CALL, mc__lua_task_current(M));
   q.method = lua_tolstring(L, lua_upvalueindex(1), &q.method_len);
   mc__lua_check_await(L, M, q.method);
@@ -186,8 +189,8 @@ static void check_method(lua_State *L, int index, mc_request *q) {
                 index, "a method's name is text of 1 to 255 bytes");
 }
 
-/* core.call(ref, name, ...) */
-static int l_call(lua_State *L) {
+/* core.plain_call(ref, name, ...): whatever stands around calls */
+static int l_plain_call(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   mc_request q;
   mc_lua_ref *ref = mc__lua_check_ref(L, 1);
@@ -195,6 +198,19 @@ static int l_call(lua_State *L) {
   check_method(L, 2, &q);
   mc__lua_check_await(L, M, q.method);
   return call(L, M, ref, &q, 2, 3);
+}
+
+static bool is_around(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  return M->around && mc__lua_is_around_call(M, mc__lua_check_ref(L, 1));
+}
+
+/* core.call(ref, name, ...) */
+static int l_call(lua_State *L) {
+  mc_request q;
+  if (!is_around(L)) return l_plain_call(L);
+  check_method(L, 2, &q);
+  return mc__lua_call_around(L, mc__lua_of(L), "call", 2, 3);
 }
 
 /* ---- casts ----------------------------------------------------------------------------------- */
@@ -237,10 +253,18 @@ static int cast(lua_State *L) {
   return code ? raise_call(L, M, self, code, NULL) : 0;
 }
 
-/* core.cast(ref, name, ...): one way. Waits while the target's mailbox is full. */
-static int l_cast(lua_State *L) {
+/* core.plain_cast(ref, name, ...): whatever stands around casts */
+static int l_plain_cast(lua_State *L) {
   if (mc__lua_of(L)->encoding) mc__lua_check_await(L, mc__lua_of(L), "a cast");
   return cast(L);
+}
+
+/* core.cast(ref, name, ...): one way. Waits while the target's mailbox is full. */
+static int l_cast(lua_State *L) {
+  mc_request q;
+  if (!is_around(L)) return l_plain_cast(L);
+  check_method(L, 2, &q);
+  return mc__lua_call_around(L, mc__lua_of(L), "cast", 2, 3);
 }
 
 /* core.stop(ref): once what came before is handled. An actor that stops itself does not wait. */
@@ -381,6 +405,7 @@ static void give(lua_State *L, starting *s, int nargs) {
   if (lua_checkstack(s->t->co, nargs + 8)) {
     lua_xmove(L, s->t->co, nargs + 2);
     s->t->nargs = nargs + 1;
+    if (s->turn->kind != MC_STOP) s->t->nargs += mc__lua_wrap_handler(s->M, s->t, L, 2);
   } else {
     s->code = MC_E_OUT_OF_MEMORY;
   }
@@ -599,8 +624,14 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
 }
 
 void mc__lua_open_call(lua_State *L, mc_lua *M) {
-  (void)M;
-  static const luaL_Reg functions[] = {
-      {"call", l_call}, {"cast", l_cast}, {"stop", l_stop}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"call", l_call},
+                                       {"cast", l_cast},
+                                       {"plain_call", l_plain_call},
+                                       {"plain_cast", l_plain_cast},
+                                       {"stop", l_stop},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  M->passable[MC_PASSABLE - 3] = mc__lua_call_method;
+  M->passable[MC_PASSABLE - 2] = l_call;
+  M->passable[MC_PASSABLE - 1] = l_cast;
 }

@@ -152,6 +152,15 @@ void mc__lua_try_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, lua_State *
   lua_settop(L, top);
 }
 
+/* Where our own library begins that a task stands on; what stands around calls is among the user's. */
+static const char *find_library(const char *text) {
+  static const char around[] = "\n\tmooncast.intercept";
+  const char *at = strstr(text, "\n\tmooncast.");
+  while (at && strncmp(at, around, sizeof around - 1) == 0)
+    at = strstr(at + 1, "\n\tmooncast.");
+  return at;
+}
+
 /* The traceback that a task left, without the frames of our own library, which say nothing to the
 ** user; the empty string when no Lua of the user's is in it. */
 static void push_own_frames(lua_State *L, mc_lua_task *t) {
@@ -162,7 +171,7 @@ static void push_own_frames(lua_State *L, mc_lua_task *t) {
     lua_pushliteral(L, "");
     return;
   }
-  const char *text = lua_tolstring(L, -1, &len), *end = strstr(text, "\n\tmooncast.");
+  const char *text = lua_tolstring(L, -1, &len), *end = find_library(text);
   if (!end) end = text + len;
   if ((size_t)(end - text) >= sizeof guard - 1 &&
       memcmp(end - sizeof guard + 1, guard, sizeof guard - 1) == 0)

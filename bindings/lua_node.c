@@ -211,6 +211,7 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_call(L, M);
   mc__lua_open_actor(L, M);
   mc__lua_open_transport(L);
+  mc__lua_open_intercept(L, M);
   return 1;
 }
 

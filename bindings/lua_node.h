@@ -105,7 +105,7 @@ typedef struct mc_lua_ref {
   mc_type *type;
 } mc_lua_ref;
 
-enum { MC_PASSABLE = 5 };
+enum { MC_PASSABLE = 8 };
 
 /* The moments of an actor's life that mc.on tells of. */
 typedef enum mc_lua_event {
@@ -131,6 +131,7 @@ struct mc_lua {
   uint64_t loose; /* tasks that only the end of their actor cancels */
   mc_lua_task root;
   int depth;      /* direct calls nested in one another */
+  bool around;    /* something stands around calls: lua_intercept.c */
   bool encoding;  /* a user's encode function or hook runs: it cannot await */
   uint64_t tasks; /* alive */
   mc_buf
@@ -138,6 +139,7 @@ struct mc_lua {
   lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
   /* registry references */
   int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, explain;
+  int around_call, around_handler;
   int on[MC_ON_COUNT]; /* the functions of mc.on, 0 when there is none */
   /* Lets the world go on while code outside the scheduler awaits; false: nothing ever will. */
   bool (*pump)(mc_lua *M);
@@ -311,6 +313,17 @@ mc_error mc__lua_check_arguments(lua_State *L, const char *letters, int first, i
                                  mc_lua_why *why);
 mc_error mc__lua_check_results(lua_State *L, const char *letters, int first, int count,
                                mc_lua_why *why);
+
+/* lua_intercept.c */
+bool mc__lua_is_around_call(const mc_lua *M, const mc_lua_ref *ref);
+/* Makes a request by what stands around it; the reference stands at 1, the name of the method at
+** `method`, arguments are the values from `first` to the top. Returns the number of results. */
+int mc__lua_call_around(lua_State *L, mc_lua *M, const char *kind, int method, int first);
+/* The handler, self and arguments are all that stands on the task's coroutine, with room for more:
+** puts what stands around handlers below them and returns how many values that are. The name of the
+** method stands at an index of L. Never raises. */
+int mc__lua_wrap_handler(mc_lua *M, mc_lua_task *t, lua_State *L, int method);
+void mc__lua_open_intercept(lua_State *L, mc_lua *M);
 
 /* lua_actor.c */
 bool mc__lua_exposed(const char *name, size_t len);

@@ -587,10 +587,10 @@ void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a) {
     if (t->loose == a) mc__lua_cancel(M, t);
 }
 
+/* The rest are ours: see lua_call.c. */
 static void note_passable(lua_State *L, mc_lua *M) {
-  static const char *const names[MC_PASSABLE] = {"pcall", "xpcall", "error", "dofile",
-                                                 "pairs"};
-  for (int i = 0; i < MC_PASSABLE; i++) {
+  static const char *const names[] = {"pcall", "xpcall", "error", "dofile", "pairs"};
+  for (int i = 0; i < 5; i++) {
     lua_getglobal(L, names[i]);
     M->passable[i] = lua_tocfunction(L, -1);
     lua_pop(L, 1);

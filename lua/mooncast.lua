@@ -3,6 +3,7 @@
 
 local _, core = ... -- the binding: bindings/lua_*.c
 local clock = require "mooncast.clock"
+local intercept = require "mooncast.intercept"
 local node = require "mooncast.node"
 local signature = require "mooncast.signature"
 local transport = require "mooncast.transport"
@@ -337,6 +338,14 @@ function mc.any(...)
 end
 
 --- Extending --------------------------------------------------------------------------------------
+
+--- Calls fn(message, next, ...) around every call and cast that actors and programs of this node make, and
+-- around every handler that runs here, from now on. The first that was added is outermost. message has
+-- direction ("out", or "in" for a handler), kind ("call" or "cast"), ref, type and method; `...` are the
+-- arguments. next(...) goes on with the arguments that it gets and returns what it gave, or raises.
+-- @treturn function that removes it
+-- @usage mc.intercept(function(message, next, ...) print(message.method) return next(...) end)
+mc.intercept = intercept.add
 
 --- Links this node to another over bytes that the user moves: see lua/transport.lua.
 mc.transport = transport.new
