@@ -97,6 +97,7 @@ return {
   I21 = "worker-shell/memory.test.js",
   J21 = "worker-shell/cli.test.js worker-shell/kill.test.js worker-shell/repl.test.js",
   J23 = "bindings/error_spec.lua",
+  K18 = "bindings/component_test.c lua/components_spec.lua",
   K2 = "bindings/async_spec.lua sim/structure_spec.lua",
   K3 = "bindings/async_spec.lua sim/structure_spec.lua",
   K4 = "bindings/async_spec.lua sim/structure_spec.lua",
@@ -108,4 +109,5 @@ return {
   K12 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",
   K21 = "bindings/async_spec.lua",
   K22 = "bindings/embedding.test.js",
+  L1 = "bindings/component_test.c lua/components_spec.lua worker-shell/round-trip.test.js",
 }

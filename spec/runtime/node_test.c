@@ -222,6 +222,10 @@ static void budget(void) {
   CHECK_INT(mc_node_step(w->node[0].n, 40), 0);
   CHECK(a.runs + b.runs >= 40 && a.runs + b.runs <= 56);
   CHECK(a.runs - b.runs <= 1 && b.runs - a.runs <= 1);
+  a.runs = b.runs = 0;
+  CHECK_INT(mc_node_step(w->node[0].n, 1),
+            0); /* one that is slow ends the step at once */
+  CHECK_INT(a.runs + b.runs, 1);
   world_free(w);
 }
 
