@@ -4,6 +4,7 @@
 local _, core = ... -- the binding: bindings/lua_*.c
 local clock = require "mooncast.clock"
 local intercept = require "mooncast.intercept"
+local namespace = require "mooncast.namespace"
 local node = require "mooncast.node"
 local signature = require "mooncast.signature"
 local transport = require "mooncast.transport"
@@ -34,6 +35,7 @@ local self_name = core.node()
 -- @usage local Counter = mc.actor "Counter"
 function mc.actor(name, options)
   if type(name) ~= "string" then error("mc.actor wants the type's name, a string", 2) end
+  name = namespace.full(name)
   options = options or {}
   local on_error = options.on_error or "reply"
   if on_error ~= "reply" and on_error ~= "stop" then error("on_error is 'reply' or 'stop'", 2) end
@@ -62,6 +64,7 @@ local Protocol = {}
 function mc.protocol(name, methods)
   local names = {}
   for _, method in ipairs(methods) do names[method] = true end
+  name = namespace.full(name)
   core.protocol(name, names)
   return setmetatable({ name = name }, Protocol)
 end
@@ -91,6 +94,7 @@ end
 -- @treturn table the metatable, with __index to itself
 -- @usage local Point = mc.type "Point"; local p = setmetatable({ x = 1 }, Point)
 function mc.type(name, codec)
+  name = namespace.full(name)
   local meta = { __name = name }
   meta.__index = meta
   codec = codec or {}
@@ -99,6 +103,13 @@ function mc.type(name, codec)
   end)
   return meta
 end
+
+--- Runs fn(...) so that the names it gives to mc.actor, mc.protocol and mc.type begin with "name.": two copies
+-- of a library then live side by side. Returns what fn returns.
+-- @tparam string name every node must use the same
+-- @param fn a function; or the name of a module, of which a new copy is loaded, whatever `require` has
+-- @usage local left, right = mc.namespace("left", "shop"), mc.namespace("right", "shop")
+mc.namespace = namespace.run
 
 --- Marks a table to be sent as a map, also when it is empty or its keys are 1..n.
 mc.map = core.map

@@ -99,6 +99,7 @@ return {
   J23 = "bindings/error_spec.lua",
   K18 = "bindings/component_test.c lua/components_spec.lua",
   K2 = "bindings/async_spec.lua sim/structure_spec.lua",
+  K23 = "lua/namespace_spec.lua",
   K3 = "bindings/async_spec.lua sim/structure_spec.lua",
   K4 = "bindings/async_spec.lua sim/structure_spec.lua",
   K6 = "sim/context_spec.lua worker-shell/context.test.js",
