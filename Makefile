@@ -65,7 +65,7 @@ help:
 	@echo 'make lint     luacheck, eslint, gcc and emcc warnings, clang-format'
 	@echo 'make format   clang-format over our C'
 	@echo 'make counts   instructions per operation under callgrind, against spec/bench/counts.json'
-	@echo 'make bench    measures for about two minutes; prints JSON lines'
+	@echo 'make bench    measures beside other libraries for about ten minutes; writes docs/benchmarks.md; BENCH=calls: one group'
 	@echo 'make deps     installs all that the other targets need'
 	@echo 'make clean    removes $(B) and node_modules'
 
@@ -447,10 +447,22 @@ counts-build: $(B)/bench/core native $(B)/deps-test.stamp
 counts: counts-build
 	@node spec/bench/counts.mjs
 
-.PHONY: bench
-bench: wasm native $(B)/deps-test.stamp
+# Peers are installed for this alone.
+$(B)/npm-bench.stamp: spec/bench/package.json spec/bench/package-lock.json
+	@mkdir -p $(B)
+	npm ci --prefix spec/bench --no-audit --no-fund --loglevel=error
+	@touch $@
+$(B)/bench/erlang_peer.beam: spec/bench/erlang_peer.erl | $(B)/deps-bench.stamp
+	@mkdir -p $(@D)
+	erlc -o $(@D) $<
+
+# BENCH=calls,start runs these groups only; BENCH_RUNS and BENCH_SECONDS make it shorter or longer.
+export BENCH BENCH_RUNS BENCH_SECONDS
+.PHONY: bench bench-build
+bench-build: wasm native $(B)/bench/core $(B)/bench/erlang_peer.beam $(B)/npm-bench.stamp $(B)/deps-test.stamp
+bench: bench-build
 	@node spec/bench/run.mjs
 
 .PHONY: clean
 clean:
-	rm -rf $(B) node_modules
+	rm -rf $(B) node_modules spec/bench/node_modules

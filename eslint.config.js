@@ -12,7 +12,7 @@ const page = ["document", "location", "self", "postMessage", "window", "customEl
 const known = (...names) => Object.fromEntries(names.flat().map((name) => [name, "readonly"]));
 
 export default [
-  { ignores: ["build/", "node_modules/"] },
+  { ignores: ["build/", "**/node_modules/"] },
   {
     files: ["**/*.js", "**/*.mjs"],
     languageOptions: {

@@ -62,8 +62,14 @@ for goal in "$@"; do
   sanitize)
     need valgrind have valgrind
     ;;
+  bench)
+    need erlang-base have erlc
+    need lua5.4 have lua5.4
+    need lua-cjson lua_module cjson
+    need lua-socket lua_module socket
+    ;;
   *)
-    echo "usage: $0 [wasm] [native] [test] [fuzz]" >&2
+    echo "usage: $0 [wasm] [native] [test] [fuzz] [sanitize] [bench]" >&2
     exit 2
     ;;
   esac

@@ -162,7 +162,7 @@ static void write_field_text(const char *name, const char *text) {
   write_text(text);
 }
 
-/* The record of measure.lua: fifteen fields, three levels. */
+/* The record of measure.lua. */
 static void encode(int count) {
   for (int i = 0; i < count; i++) {
     record.len = 0;

@@ -4,15 +4,10 @@
 
 local mc = require "mooncast"
 local core = require "mooncast.core"
+local RECORD <const> = require "spec.bench.measure".RECORD
 
 local Echo = mc.actor "Echo"
 function Echo:echo(value) return value end
-
-local RECORD <const> = {
-  id = 123456789, name = "Ada Lovelace", email = "ada@example.org", active = true, score = 98.6, visits = 42,
-  tags = { "first", "program", "engine" },
-  address = { street = "St James's Square", number = 12, city = "London", position = { lat = 51.507, lon = -0.135 } },
-}
 
 local operations = {}
 

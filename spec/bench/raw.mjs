@@ -1,41 +1,45 @@
 // What the platform alone can do, between two worker threads with none of ours in them: prints a line
-// `name value` for each. The ratios of run.mjs have these below the line.
+// `figure value` for each of what its first argument names.
 //
-//   atomics_ping_pong       one round trip after the other, a sleeping Atomics.wait on both sides
-//   post_message_ping_pong  one round trip after the other, over a MessageChannel
-//   post_message_100        the same with a hundred on the way
+//   atomics  round_trip: one after the other, a sleeping Atomics.wait on both sides
+//   spin     round_trip: the same, looking for a while before it sleeps
+//   buffers  round_trip and, with a hundred on the way, calls_from_100: a transferred buffer each, over a
+//            MessageChannel
 import { once } from "node:events";
 import { MessageChannel, Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
 
-const seconds = Number(process.argv[2] ?? 0.2);
+const seconds = Number(process.argv[3] ?? 0.2);
 
 /* ---- in the workers --------------------------------------------------------------------------- */
 
 const PING = 0;
 const PONG = 16;
 const STOP = -1;
+/** How often a word is looked at before sleeping: some ten microseconds. */
+const LOOKS = 2000;
 
-function waitForChange(words, index, last) {
+function waitForChange(words, index, last, spin) {
+  for (let i = 0; spin && i < LOOKS; i++) if (Atomics.load(words, index) !== last) return Atomics.load(words, index);
   while (Atomics.load(words, index) === last) Atomics.wait(words, index, last);
   return Atomics.load(words, index);
 }
 
-function answerPings({ words }) {
+function answerPings({ words, spin }) {
   for (let seen = 0; seen !== STOP; ) {
-    seen = waitForChange(words, PING, seen);
+    seen = waitForChange(words, PING, seen, spin);
     Atomics.store(words, PONG, seen);
     Atomics.notify(words, PONG);
   }
 }
 
-function sendPings({ words, seconds }) {
+function sendPings({ words, seconds, spin }) {
   const start = performance.now();
   let count = 0;
   while (performance.now() - start < seconds * 1000) {
     for (let i = 0; i < 100; i++) {
       Atomics.store(words, PING, ++count);
       Atomics.notify(words, PING);
-      waitForChange(words, PONG, count - 1);
+      waitForChange(words, PONG, count - 1, spin);
     }
   }
   const rate = (count / (performance.now() - start)) * 1000;
@@ -85,9 +89,9 @@ async function rateOf(answering, sending) {
   return rate;
 }
 
-function atomics() {
+function atomics(spin) {
   const words = new Int32Array(new SharedArrayBuffer(128));
-  return rateOf(start("answerPings", { words }), start("sendPings", { words, seconds }));
+  return rateOf(start("answerPings", { words, spin }), start("sendPings", { words, seconds, spin }));
 }
 
 function messages(onTheWay) {
@@ -96,10 +100,14 @@ function messages(onTheWay) {
   return rateOf(answering, start("sendMessages", { port: port2, seconds, onTheWay }, [port2]));
 }
 
+const figures = {
+  atomics: async () => ({ round_trip: await atomics(false) }),
+  spin: async () => ({ round_trip: await atomics(true) }),
+  buffers: async () => ({ round_trip: await messages(1), calls_from_100: await messages(100) }),
+};
+
 if (isMainThread) {
-  console.log(`atomics_ping_pong ${await atomics()}`);
-  console.log(`post_message_ping_pong ${await messages(1)}`);
-  console.log(`post_message_100 ${await messages(100)}`);
+  for (const [name, value] of Object.entries(await figures[process.argv[2]]())) console.log(`${name} ${value}`);
 } else {
   roles[workerData.role](workerData);
 }

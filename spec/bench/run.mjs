@@ -1,103 +1,143 @@
-// `make bench`: measures and prints JSON lines, one for each name and link:
+// `make bench`: measures and prints JSON lines, then tables in Markdown; all groups together also write
+// docs/benchmarks.md. A line for each figure of each kind of run:
 //
-//   name, link ("ring", "port", "native"; "none" for the bare platform), unit, median, min, max, runs,
-//   and where there is something to compare with: ratio (of the medians) and of (its name)
+//   group, figure, who, unit, median, min, max, runs; or missing, and why
 //
-// The kinds of runs alternate, so that what else the machine does meets all of them. Nothing is asserted:
-// the figures are for people, and for comparing on one machine. Options: --runs N (5), --seconds S (0.2)
-// for each measurement.
+// and one for each goal: group, goal, value, least or most, reached. Kinds of runs alternate, so that what
+// else the machine does meets all of them. Nothing is asserted: the figures are for people, and for
+// comparing on one machine. Options, each also a variable of make:
+//
+//   --groups calls,start (BENCH=)   --runs 5 (BENCH_RUNS=)   --seconds 0.2 (BENCH_SECONDS=) for each figure
+//   --json                          prints no tables
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
+import { goals } from "./goals.mjs";
+import { groups, unitOf } from "./groups.mjs";
+import { load, machine } from "./machine.mjs";
 import { shipped } from "./size.mjs";
+import { page, tables } from "./table.mjs";
 
-const { values } = parseArgs({
-  options: { runs: { type: "string", default: "5" }, seconds: { type: "string", default: "0.2" } },
+const TIME_LIMIT_MS = 120_000;
+
+const { values: options } = parseArgs({
+  options: {
+    groups: { type: "string", default: process.env.BENCH || Object.keys(groups).join() },
+    runs: { type: "string", default: process.env.BENCH_RUNS || "5" },
+    seconds: { type: "string", default: process.env.BENCH_SECONDS || "0.2" },
+    json: { type: "boolean", default: false },
+  },
 });
-const runs = Number(values.runs);
-const { seconds } = values;
-
+const chosen = options.groups.split(",");
+const runs = Number(options.runs);
+const seconds = Number(options.seconds).toFixed(3); // a float, as Erlang wants it
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const native = { MOONCAST_WORKERS: "2", LUA_CPATH: "build/native/?.so" };
-const mooncast = ["node", "worker-shell/cli.js", "--workers", "2"];
 
-/** What runs, in turn: each prints lines of a name and a number. */
-const kinds = [
-  { link: "none", run: ["node", "spec/bench/raw.mjs", seconds] },
-  { link: "ring", run: [...mooncast, "--link", "ring", "spec/bench/measure.lua", seconds] },
-  { link: "port", run: [...mooncast, "--link", "port", "spec/bench/measure.lua", seconds] },
-  { link: "native", run: ["lua5.4", "spec/bench/measure.lua", seconds], env: native },
-  { link: "none", run: ["node", "spec/bench/start.mjs", "bare"] },
-  { link: "ring", run: ["node", "spec/bench/start.mjs", "ring"] },
-  { link: "port", run: ["node", "spec/bench/start.mjs", "port"] },
-  // From the command to its end, what a shell's user waits for.
-  { link: "ring", run: [...mooncast, "--link", "ring", "web/examples/greeter.lua"], timed: "command" },
-  { link: "port", run: [...mooncast, "--link", "port", "web/examples/greeter.lua"], timed: "command" },
-  { link: "native", run: ["lua5.4", "web/examples/greeter.lua"], env: native, timed: "command" },
-  { link: "none", run: ["node", "-e", "0"], timed: "command" },
-];
-
-const units = { actor_bytes: "bytes", first_answer: "ms", command: "ms" };
-
-/** What a name is compared with: the same link unless one is given. */
-const compared = {
-  same_node_call: { of: "coroutine_switch" },
-  round_trip: { of: "atomics_ping_pong", link: "none" },
-  calls_from_100: { of: "post_message_100", link: "none" },
-  first_answer: { of: "first_answer", link: "none" },
-  command: { of: "command", link: "none" },
-};
-
-/** Runs one kind. @returns {[string, number][]} */
-function measure({ run: [command, ...args], env = {}, timed }) {
-  const start = performance.now();
-  const { status, stdout, stderr, error } = spawnSync(command, args, {
-    cwd: root,
-    encoding: "utf8",
-    env: { ...process.env, ...env },
-  });
-  const took = performance.now() - start;
-  if (error) throw error;
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: exit ${status}\n${stderr}`);
-  if (timed) return [[timed, took]];
-  return stdout.trim().split("\n").map((line) => line.split(" ")).map(([name, value]) => [name, Number(value)]);
+/** The line that says what went wrong, of all that a failed program wrote. */
+function reason({ error, signal, status, stderr = "" }) {
+  if (error) return error.code === "ENOENT" ? "not installed" : error.message;
+  const lines = stderr.split("\n").filter((line) => /error|cannot|mooncast:/i.test(line));
+  return (lines[0] ?? (signal ? `ended by ${signal}` : `exit ${status}`)).trim().slice(0, 200);
 }
 
-function median(sorted) {
+/** Runs one kind. @returns {{ lines?: [string, number][], missing?: string }} */
+function measure({ run: [command, ...args], env = {}, timed }) {
+  const start = performance.now();
+  const ended = spawnSync(command, args, {
+    cwd: root,
+    encoding: "utf8",
+    env: { ...process.env, LUA_CPATH: undefined, MOONCAST_WORKERS: undefined, ...env },
+    timeout: TIME_LIMIT_MS,
+    killSignal: "SIGKILL",
+  });
+  const took = performance.now() - start;
+  const missing = ended.error || ended.status !== 0 ? reason(ended) : undefined;
+  if (timed) return { lines: missing ? [] : [["command", took]], missing };
+  const lines = (ended.stdout ?? "").trim().split("\n").map((line) => line.split(" "));
+  return { lines: lines.map(([name, value]) => [name, Number(value)]).filter(([, value]) => value > 0), missing };
+}
+
+function median(list) {
+  const sorted = [...list].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 const rounded = (value) => Number(value.toPrecision(4));
 
-const found = new Map();
-for (let round = 0; round < runs; round++) {
-  for (const kind of kinds) {
-    for (const [name, value] of measure(kind)) {
-      const key = `${name} ${kind.link}`;
-      if (!found.has(key)) found.set(key, { name, link: kind.link, all: [] });
-      found.get(key).all.push(value);
+/** Of a group: what each kind of run came to, round by round. */
+function runGroup(group) {
+  const entries = [];
+  const kinds = groups[group](seconds).map((kind) => {
+    const found = kind.figures.map((figure) => ({ group, figure, who: kind.who, all: [], missing: undefined }));
+    entries.push(...found);
+    return { kind, found };
+  });
+  for (let round = 0; round < runs; round++) {
+    for (const { kind, found } of kinds) {
+      if (found.every((each) => each.missing)) continue; // it will not come next time either
+      const { lines, missing } = measure(kind);
+      const values = new Map(lines);
+      for (const each of found) {
+        if (values.has(each.figure)) each.all.push(values.get(each.figure));
+        else each.missing ??= missing ?? "was not measured";
+      }
     }
+  }
+  return entries;
+}
+
+function line({ group, figure, who, all, missing }) {
+  const unit = unitOf(figure);
+  if (all.length === 0) return { group, figure, who, unit, missing: missing ?? "was not measured" };
+  const result = { group, figure, who, unit, median: rounded(median(all)) };
+  Object.assign(result, { min: rounded(Math.min(...all)), max: rounded(Math.max(...all)), runs: all.length });
+  return missing ? { ...result, failed: missing } : result; // in some of the runs
+}
+
+/** What is downloaded is the same each time. */
+function downloads() {
+  return shipped().map(({ what, brotli }) => (
+    { group: "start", figure: what, who: "download", unit: "bytes", median: brotli, min: brotli, max: brotli, runs: 1 }));
+}
+
+function judge(goal, lines) {
+  const find = (figure, who) => lines.find((each) => each.figure === figure && each.who === who);
+  const value = (figure, who) => {
+    const entry = find(figure, who);
+    if (entry?.median === undefined) throw new Error(`${figure} of ${who}: ${entry?.missing ?? "was not measured"}`);
+    return entry.median;
+  };
+  value.has = (figure, who) => find(figure, who)?.median !== undefined;
+  const { group, what, of, ...bound } = goal;
+  try {
+    const result = of(value);
+    const reached = bound.least === undefined ? result <= bound.most : result >= bound.least;
+    return { group, goal: what, value: rounded(result), ...bound, reached };
+  } catch (error) {
+    return { group, goal: what, missing: error.message, ...bound, reached: false };
   }
 }
 
-function line({ name, link, all }) {
-  const sorted = [...all].sort((a, b) => a - b);
-  const result = { name, link, unit: units[name] ?? "1/s", median: rounded(median(sorted)) };
-  Object.assign(result, { min: rounded(sorted[0]), max: rounded(sorted.at(-1)), runs: all.length });
-  const base = compared[name] && found.get(`${compared[name].of} ${compared[name].link ?? link}`);
-  if (!base || base.all === all) return result;
-  const ratio = median(sorted) / median([...base.all].sort((a, b) => a - b));
-  return { ...result, ratio: rounded(ratio), of: base.name };
-}
+const print = (object) => console.log(JSON.stringify(object));
 
-const engine = { node: process.version, processors: availableParallelism(), platform: `${process.platform} ${process.arch}` };
-const cpu = process.platform === "linux" && readFileSync("/proc/cpuinfo", "utf8").match(/^model name\s*: (.*)$/m)?.[1];
-console.log(JSON.stringify({ name: "machine", ...engine, ...(cpu && { cpu }) }));
-for (const entry of found.values()) console.log(JSON.stringify(line(entry)));
-for (const { what, files, ...bytes } of shipped()) {
-  console.log(JSON.stringify({ name: "shipped", what, files, unit: "bytes", ...bytes }));
+const unknown = chosen.filter((group) => !groups[group]);
+if (unknown.length) throw new Error(`no such group: ${unknown.join()}; there are ${Object.keys(groups).join()}`);
+const about = { ...machine(), runs, seconds: Number(seconds), load_before: load() };
+const lines = [];
+for (const group of chosen) {
+  const found = runGroup(group).map(line);
+  if (group === "start") found.push(...downloads());
+  found.forEach(print);
+  lines.push(...found);
+}
+about.load_after = load();
+const judged = goals.filter((goal) => chosen.includes(goal.group)).map((goal) => judge(goal, lines));
+judged.forEach(print);
+print({ machine: about });
+if (!options.json) console.log(`\n${tables(lines, judged)}`);
+if (!options.json && chosen.length === Object.keys(groups).length) {
+  writeFileSync(new URL("docs/benchmarks.md", `file://${root}`), page(about, lines, judged));
 }

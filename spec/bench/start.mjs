@@ -1,27 +1,60 @@
-// How long the first answer takes: prints a line `name milliseconds`. Its argument is a link, or
-// "bare" for worker threads that do nothing but say that they are there.
+// How long it takes until something answers, in milliseconds: prints lines `figure value`.
+//
+//   bare     first_answer: a worker thread that does nothing but say that it is there
+//            second_node: another one, when one runs
+//   ring, port  first_answer: from createSystem to the answer of its one node
+//            second_node: startNode, then its answer
+//   wasmoon  first_answer: from its factory to the first result, in this very thread
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 
-import { createSystem } from "../../worker-shell/index.js";
+const [what] = process.argv.slice(2);
 
-const [link] = process.argv.slice(2);
-const WORKERS = 2;
-
-async function bare() {
+async function bareWorker() {
   const source = 'require("node:worker_threads").parentPort.postMessage("here")';
-  const workers = Array.from({ length: WORKERS }, () => new Worker(source, { eval: true }));
-  await Promise.all(workers.map((worker) => once(worker, "message")));
+  const worker = new Worker(source, { eval: true });
+  await once(worker, "message");
 }
 
-async function firstAnswer() {
-  const system = await createSystem({ workers: WORKERS, link });
-  const { text } = await system.eval('return "here"');
+async function answer(system, on) {
+  const { text } = await system.eval('return "here"', { on });
   if (text !== "here") throw new Error(`the first answer is '${text}'`);
-  return system;
 }
 
+/** What each does, and what it has to have imported before. */
+async function bare() {
+  return [bareWorker, bareWorker];
+}
+
+async function mooncast() {
+  const { createSystem } = await import("../../worker-shell/index.js");
+  let system;
+  return [
+    async () => {
+      system = await createSystem({ workers: 1, link: what });
+      await answer(system, "w1");
+    },
+    async () => answer(system, await system.startNode()),
+  ];
+}
+
+async function wasmoon() {
+  const { LuaFactory } = await import("wasmoon");
+  return [
+    async () => {
+      const lua = await new LuaFactory().createEngine();
+      if ((await lua.doString('return "here"')) !== "here") throw new Error("wasmoon does not answer");
+    },
+  ];
+}
+
+const [first, second] = await { bare, ring: mooncast, port: mooncast, wasmoon }[what]();
 const start = performance.now();
-const system = await (link === "bare" ? bare() : firstAnswer());
+await first();
 console.log(`first_answer ${performance.now() - start}`);
-await system?.close();
+if (second) {
+  const again = performance.now();
+  await second();
+  console.log(`second_node ${performance.now() - again}`);
+}
+process.exit(0);

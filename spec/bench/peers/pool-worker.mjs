@@ -1,0 +1,4 @@
+// For Piscina and tinypool.
+export default function echo(value) {
+  return value;
+}
