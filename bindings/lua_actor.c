@@ -219,24 +219,31 @@ typedef struct making {
   mc_lua *M;
   mc_actor *a;
   int object, klass;
+  bool fleeting; /* lives as long as something refers to it */
 } making;
 
 /* light userdata making, class -> ref */
 static int make_protected(lua_State *L) {
   making *m = lua_touserdata(L, 1);
   push_object(L, 2);
+  lua_pushvalue(L, -1);
+  if (m->fleeting) lua_pushboolean(L, 0);
   m->object = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_settop(L, 3);
   lua_pushvalue(L, 2);
   m->klass = luaL_ref(L, LUA_REGISTRYINDEX);
   m->a = mc_actor_new(m->M->node, check_class(L, 2));
   if (!m->a) return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
-  push_actor_ref(m->M, L, m->a);
+  if (m->fleeting)
+    mc__lua_push_life(m->M, L, m->a);
+  else
+    push_actor_ref(m->M, L, m->a);
   return 1;
 }
 
 /* Pushes the reference of a new actor, which is starting; or raises, and there is none. */
-static mc_actor *make_actor(lua_State *L, mc_lua *M, int klass) {
-  making m = {M, NULL, LUA_NOREF, LUA_NOREF};
+static mc_actor *make_actor(lua_State *L, mc_lua *M, int klass, bool fleeting) {
+  making m = {M, NULL, LUA_NOREF, LUA_NOREF, fleeting};
   luaL_checkstack(L, 8, NULL);
   lua_pushcfunction(L, make_protected);
   lua_pushlightuserdata(L, &m);
@@ -331,8 +338,9 @@ static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int init, int first,
   mc_error code = MC_E_OUT_OF_MEMORY;
   if (t->turn && lua_checkstack(t->co, 8)) {
     lua_pushvalue(L, init);
-    lua_xmove(L, t->co, 1);
-    lua_rawgeti(t->co, LUA_REGISTRYINDEX, a->object);
+    mc__lua_push_object(M, L, a);
+    lua_xmove(L, t->co, 2);
+    mc__lua_keep_object(M, L, t, a);
     code = mc__lua_copy(M, L, L, first, nargs, t->co, "arguments", &why);
   }
   if (code) {
@@ -358,22 +366,27 @@ static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int init, int first,
   return 1;
 }
 
-/* core.spawn(class, ...) -> ref of a new actor on this node */
-static int l_spawn(lua_State *L) {
+static int make(lua_State *L, bool fleeting) {
   mc_lua *M = mc__lua_of(L);
   mc_type *type = check_class(L, 1);
   int nargs = lua_gettop(L) - 1, init = nargs + 2;
   luaL_checkstack(L, 16, NULL);
   lua_pushliteral(L, "init");
   if (lua_rawget(L, 1) == LUA_TNIL && !M->encoding) {
-    make_ready(M, make_actor(L, M, 1));
+    make_ready(M, make_actor(L, M, 1, fleeting));
     return 1;
   }
   mc__lua_check_await(L, M, type->name);
   mc__lua_task_reserve(M, L);
-  mc_actor *a = make_actor(L, M, 1);
+  mc_actor *a = make_actor(L, M, 1, fleeting);
   return run_init(L, M, a, init, 2, nargs);
 }
+
+/* core.spawn(class, ...) -> ref of a new actor on this node */
+static int l_spawn(lua_State *L) { return make(L, false); }
+
+/* core.new(class, ...): the same for an actor that ends when nothing here refers to it. */
+static int l_new(lua_State *L) { return make(L, true); }
 
 /* core.first(class, secret): the node's own actor, at instance 1. */
 static int l_first(lua_State *L) {
@@ -431,6 +444,7 @@ void mc__lua_resign(void *ud, mc_actor *a) {
   mc__lua_cancel_loose(M, a);
   if (!a->object) return; /* never was */
   tell(M, MC_ON_RESIGN, a);
+  mc__lua_life_over(M, a);
   luaL_unref(M->L, LUA_REGISTRYINDEX, a->object);
   luaL_unref(M->L, LUA_REGISTRYINDEX, a->klass);
 }
@@ -442,6 +456,7 @@ void mc__lua_open_actor(lua_State *L, mc_lua *M) {
                                        {"class_name", l_class_name},
                                        {"protocol", l_protocol},
                                        {"spawn", l_spawn},
+                                       {"new", l_new},
                                        {"first", l_first},
                                        {"self", l_self},
                                        {"load", l_load},

@@ -35,16 +35,18 @@ static int call_k(lua_State *L, int status, lua_KContext ctx) {
   return mc__lua_awaited(L, mc__lua_of(L));
 }
 
-/* Pushes the handler's function of the name at that index, and self; false: there is none. */
-static bool push_handler(lua_State *L, const mc_actor *a, int name) {
+/* Pushes the handler's function of the name at that index, and self; else says what there is none of. */
+static mc_error push_handler(mc_lua *M, lua_State *L, const mc_actor *a, int name) {
   name = lua_absindex(L, name);
   lua_rawgeti(L, LUA_REGISTRYINDEX, a->klass);
   lua_pushvalue(L, name);
   lua_rawget(L, -2);
   lua_replace(L, -2);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, a->object);
-  return lua_type(L, -2) == LUA_TFUNCTION;
+  if (!mc__lua_push_object(M, L, a)) return MC_E_DEAD_ACTOR;
+  return lua_type(L, -2) == LUA_TFUNCTION ? MC_OK : MC_E_NO_SUCH_METHOD;
 }
+
+static const char ORPHAN[] = "nothing refers to it any more";
 
 /* Ends a direct turn before its handler ran. */
 static int direct_refused(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *self,
@@ -106,11 +108,14 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   mc__lua_inherit(L, t, self);
   if (!lua_checkstack(t->co, 8))
     return direct_refused(L, M, t, self, MC_E_OUT_OF_MEMORY, NULL);
-  bool known =
-      push_handler(L, turn->actor, name) && mc__lua_exposed(q->method, q->method_len);
+  mc_error code = push_handler(M, L, turn->actor, name);
+  if (!code && !mc__lua_exposed(q->method, q->method_len)) code = MC_E_NO_SUCH_METHOD;
   lua_xmove(L, t->co, 2);
-  if (!known) return direct_refused(L, M, t, self, MC_E_NO_SUCH_METHOD, "no such method");
-  mc_error code = mc__lua_copy(M, L, L, first, nargs, t->co, "arguments", &why);
+  if (code)
+    return direct_refused(L, M, t, self, code,
+                          code == MC_E_NO_SUCH_METHOD ? "no such method" : ORPHAN);
+  mc__lua_keep_object(M, L, t, turn->actor);
+  code = mc__lua_copy(M, L, L, first, nargs, t->co, "arguments", &why);
   t->letters = mc__lua_signature(L, turn->actor, name);
   if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
   if (code) return direct_refused(L, M, t, self, code, why.text);
@@ -389,6 +394,7 @@ static void refuse_turn(starting *s) {
   } else if (turn->kind == MC_STOP) {
     turn->kind = MC_CALL; /* it was not: the actor goes on */
     turn->actor->stopping = false;
+    if (turn->actor->orphan) mc__lua_reap_later(s->M, turn->actor);
   }
   mc_reply_error(s->M->node, turn, s->code, s->why.text);
   if (s->t) mc__lua_task_free(s->M, s->t);
@@ -411,6 +417,11 @@ static void give(lua_State *L, starting *s, int nargs) {
   }
 }
 
+static int refuse_orphan(starting *s) {
+  memcpy(s->why.text, ORPHAN, sizeof ORPHAN);
+  return 0;
+}
+
 static int start_protected(lua_State *L) {
   starting *s = lua_touserdata(L, 1);
   mc_turn *turn = s->turn;
@@ -423,16 +434,21 @@ static int start_protected(lua_State *L) {
   if (s->code) return 0;
   if (turn->kind == MC_STOP) {
     lua_pushliteral(L, "stopped");
-    if (!push_handler(L, turn->actor, 2)) {
+    s->code = push_handler(s->M, L, turn->actor, 2);
+    if (s->code == MC_E_DEAD_ACTOR) return refuse_orphan(s);
+    if (s->code) {
       lua_pushcfunction(L, stopped);
       lua_replace(L, -3);
     }
+    s->code = MC_OK;
+    mc__lua_keep_object(s->M, L, s->t, turn->actor);
     give(L, s, 0);
     return 0;
   }
   lua_pushlstring(L, turn->method, turn->method_len);
-  if (!mc__lua_exposed(turn->method, turn->method_len) ||
-      !push_handler(L, turn->actor, 2)) {
+  s->code = push_handler(s->M, L, turn->actor, 2);
+  if (s->code == MC_E_DEAD_ACTOR) return refuse_orphan(s);
+  if (s->code || !mc__lua_exposed(turn->method, turn->method_len)) {
     s->code = MC_E_NO_SUCH_METHOD;
     snprintf(s->why.text, sizeof s->why.text,
              "the actor has no method '%.*s' to call from outside",
@@ -441,6 +457,7 @@ static int start_protected(lua_State *L) {
   }
   s->code = mc__lua_read_all(s->M, L, s->arguments, &nargs, &s->why);
   if (s->code) return 0;
+  mc__lua_keep_object(s->M, L, s->t, turn->actor);
   s->t->letters = mc__lua_signature(L, turn->actor, 2);
   s->code = mc__lua_check_arguments(L, s->t->letters, 5, nargs, &s->why);
   if (!s->code) give(L, s, nargs);

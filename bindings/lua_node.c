@@ -204,6 +204,7 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_value(L, M);
   mc__lua_open_error(L, M);
   mc__lua_open_ref(L, M);
+  mc__lua_open_life(L, M);
   mc__lua_open_task(L, M);
   mc__lua_open_async(L);
   mc__lua_open_context(L);
@@ -312,9 +313,14 @@ mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t
 void mc__lua_close(mc_lua *M) {
   lua_State *L = M->L;
   mc_host host = M->host;
+  M->orphans = NULL;
   if (M->node) mc_node_free(M->node);
   mc_buf_fini(&M->out);
   set_node(L, NULL);
+  lua_rawgeti(L, LUA_REGISTRYINDEX,
+              LUA_RIDX_MAINTHREAD); /* runs what lua_close collects */
+  set_node(lua_tothread(L, -1), NULL);
+  lua_pop(L, 1);
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &NODE);
   host.alloc(host.ud, M, sizeof *M, 0);

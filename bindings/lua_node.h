@@ -59,16 +59,17 @@ struct mc_lua_task {
   int blocked;   /* C calls on its stack that no await can cross */
   bool failed;   /* the one value settled is an error */
   bool settled;
-  bool raised;    /* it ended with an error, on top of its coroutine */
-  bool no_memory; /* and that was for want of memory */
-  char trace;     /* its address is the registry key of where it raised */
-  bool fresh;     /* did not run yet */
-  bool cancelled; /* somebody wants it to end */
-  bool unstarted; /* it ended before its first step */
-  bool told;      /* and it has heard so: an await has raised */
-  bool expired;   /* what it heard is that the deadline passed which it was given */
-  bool late;      /* heard that a deadline of its own passed: it is the grace's end now */
-  bool ending;    /* returned or raised, and waits for its children to end */
+  bool raised;       /* it ended with an error, on top of its coroutine */
+  bool no_memory;    /* and that was for want of memory */
+  bool keeps_object; /* the object of its handler's actor is kept with it */
+  char trace;        /* its address is the registry key of where it raised */
+  bool fresh;        /* did not run yet */
+  bool cancelled;    /* somebody wants it to end */
+  bool unstarted;    /* it ended before its first step */
+  bool told;         /* and it has heard so: an await has raised */
+  bool expired;      /* what it heard is that the deadline passed which it was given */
+  bool late;   /* heard that a deadline of its own passed: it is the grace's end now */
+  bool ending; /* returned or raised, and waits for its children to end */
   bool keeps_none; /* its children outlive it */
   int end_status, end_n;
   mc_lua_await awaits;
@@ -141,6 +142,10 @@ struct mc_lua {
   int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, explain;
   int around_call, around_handler;
   int on[MC_ON_COUNT]; /* the functions of mc.on, 0 when there is none */
+  int objects, lives;  /* of actors that references keep: lua_life.c */
+  mc_actor *orphans;   /* the ones among them that nobody refers to any more */
+  mc_task reaper;      /* stops them */
+  mc_timer reap_timer;
   /* Lets the world go on while code outside the scheduler awaits; false: nothing ever will. */
   bool (*pump)(mc_lua *M);
   void *pump_ud;
@@ -223,6 +228,9 @@ void mc__lua_open_error(lua_State *L, mc_lua *M);
 mc_lua_ref *mc__lua_test_ref(lua_State *L, int index);
 mc_lua_ref *mc__lua_check_ref(lua_State *L, int index);
 void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type);
+/* The same for a new actor, with room for one user value. */
+void mc__lua_push_holding_ref(mc_lua *M, lua_State *L, const mc_address *to,
+                              mc_type *type);
 /* A new definition: references look their methods up again. */
 void mc__lua_forget_methods(lua_State *L, mc_type *type);
 void mc__lua_open_ref(lua_State *L, mc_lua *M);
@@ -324,6 +332,23 @@ int mc__lua_call_around(lua_State *L, mc_lua *M, const char *kind, int method, i
 ** method stands at an index of L. Never raises. */
 int mc__lua_wrap_handler(mc_lua *M, mc_lua_task *t, lua_State *L, int method);
 void mc__lua_open_intercept(lua_State *L, mc_lua *M);
+
+/* lua_life.c */
+/* Pushes the object of an actor, or nil (false) when it is being collected. */
+bool mc__lua_push_object(mc_lua *M, lua_State *L, const mc_actor *a);
+/* Nobody refers to the actor any more: it ends. */
+bool mc__lua_is_orphan(mc_lua *M, lua_State *L, const mc_actor *a);
+/* Puts the one reference of a new actor, which keeps it, in the place of its object on top of the stack.
+** In the registry, at a->object, then stands false. When it raises, nothing has changed. */
+void mc__lua_push_life(mc_lua *M, lua_State *L, mc_actor *a);
+/* Keeps the actor, whose handler the task runs, up to the task's end. */
+void mc__lua_keep_object(mc_lua *M, lua_State *L, mc_lua_task *t, const mc_actor *a);
+/* Stops some of those that nobody refers to. */
+void mc__lua_reap(mc_lua *M);
+/* The stop of such an actor failed for want of memory. */
+void mc__lua_reap_later(mc_lua *M, mc_actor *a);
+void mc__lua_life_over(mc_lua *M, mc_actor *a);
+void mc__lua_open_life(lua_State *L, mc_lua *M);
 
 /* lua_actor.c */
 bool mc__lua_exposed(const char *name, size_t len);

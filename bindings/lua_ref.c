@@ -128,7 +128,8 @@ void mc__lua_forget_methods(lua_State *L, mc_type *type) {
   lua_pop(L, 1);
 }
 
-void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type) {
+static void push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type,
+                     int uservalues) {
   char key[sizeof to->instance + sizeof to->peer + MC_SECRET_SIZE + sizeof type];
   memcpy(key, &to->instance, 8);
   memcpy(key + 8, &to->peer, 4);
@@ -140,7 +141,7 @@ void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *ty
   lua_pushvalue(L, -1);
   if (lua_rawget(L, -3) == LUA_TNIL) {
     lua_pop(L, 1);
-    mc_lua_ref *ref = lua_newuserdatauv(L, sizeof *ref, 0);
+    mc_lua_ref *ref = lua_newuserdatauv(L, sizeof *ref, uservalues);
     memset(ref, 0, sizeof *ref);
     ref->to = *to;
     ref->type = type;
@@ -154,6 +155,15 @@ void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *ty
   }
   lua_replace(L, -3);
   lua_pop(L, 1);
+}
+
+void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type) {
+  push_ref(M, L, to, type, 0);
+}
+
+void mc__lua_push_holding_ref(mc_lua *M, lua_State *L, const mc_address *to,
+                              mc_type *type) {
+  push_ref(M, L, to, type, 1);
 }
 
 /* ---- ids ------------------------------------------------------------------------------------- */
@@ -238,7 +248,7 @@ static uint32_t find_node(mc_lua *M, const char *name, size_t len, uint64_t inca
 
 static int resolve_here(lua_State *L, mc_lua *M, const mc_address *to, mc_type *type) {
   mc_actor *actor = mc_actor_at(M->node, to);
-  if (!actor)
+  if (!actor || mc__lua_is_orphan(M, L, actor))
     return mc__lua_raise(L, MC_E_DEAD_ACTOR, "%s: no such actor on this node",
                          type->name);
   if (actor->type == type) return mc__lua_push_ref(M, L, to, type), 1;

@@ -90,6 +90,7 @@ void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
   mc_timer_clear(M->node, &t->timer);
   mc_timer_clear(M->node, &t->limit);
   leave_live(M, t);
+  if (t->keeps_object) mc__lua_set_handle(M->L, t, 0);
   lua_settop(t->co, 0);
   if (t->context) mc__lua_inherit(M->L, t, NULL);
   if (t->raised) {
@@ -367,6 +368,10 @@ static int end_unstarted(lua_State *L) {
 /* vtable: a task that is new or was settled */
 void mc__lua_resume(void *ud, mc_task *task) {
   mc_lua *M = ud;
+  if (task == &M->reaper) {
+    mc__lua_reap(M);
+    return;
+  }
   mc_lua_task *t = (mc_lua_task *)(void *)task;
   int nresults, nargs = t->nargs;
   if (t->fresh && t->cancelled) {

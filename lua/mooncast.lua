@@ -135,6 +135,19 @@ function mc.spawn(target, ...)
   return node.spawn(where or node.least_loaded(), class, ...)
 end
 
+--- Makes an actor on this node that lives as long as something on this node refers to it: a variable, a
+-- field, a handler or task of its own that runs. Then it is stopped, as by mc.stop. A reference that
+-- another node has, or that is on its way in a message, keeps nothing alive.
+-- @tparam table class an actor type
+-- @param ... for its init, copied
+-- @treturn ref its reference
+-- @usage local cursor = mc.new(Cursor, query)
+function mc.new(class, ...)
+  if not core.class_name(class) then error("mc.new wants an actor type", 2) end
+  if not node.infos[class] then error("this actor type was not made by mc.actor", 2) end
+  return node.new(class, ...)
+end
+
 --- Ends an actor once it has handled what came before; its `stopped` runs. True, or false when it
 -- had ended already. An actor may stop itself: it ends after the handler that runs.
 function mc.stop(ref)

@@ -276,14 +276,23 @@ end
 
 --- Spawning ---------------------------------------------------------------------------------------
 
+local function check_sites_once(info)
+  if info.checked == definition then return end
+  check_sites(info)
+  info.checked = definition
+end
+
+--- Makes an actor here that lives as long as something here refers to it. Returns the ref.
+function node.new(class, ...)
+  check_sites_once(node.infos[class])
+  return core.new(class, ...)
+end
+
 --- Spawns on a node of the same host. Returns the ref.
 function node.spawn(where, class, ...)
   local info = node.infos[class]
   if where == self_name then
-    if info.checked ~= definition then
-      check_sites(info)
-      info.checked = definition
-    end
+    check_sites_once(info)
     return core.spawn(class, ...)
   end
   local sibling = node.siblings[where]

@@ -328,7 +328,9 @@ struct mc_actor {
   uint8_t secret[MC_SECRET_SIZE];
   mc_type *type;
   int object, klass; /* the language's */
-  mc_turn *turns;    /* running */
+  uint8_t orphan;    /* the same: nobody refers to it any more */
+  mc_actor *next_orphan;
+  mc_turn *turns; /* running */
   struct mc_message *first, *last;
   uint32_t waiting;           /* messages in the mailbox */
   size_t waiting_bytes;       /* what they take */
