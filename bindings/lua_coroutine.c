@@ -23,7 +23,7 @@ static int resume_from(lua_State *L, mc_lua *M, int nargs, bool wrap) {
   if (blocks) caller->blocked--;
   if (status == LUA_YIELD && t && t->parked) {
     mc__lua_set_parked(co, true);
-    return lua_yieldk(L, 0, wrap, resume_k);
+    return lua_yieldleave(L, 0, wrap, resume_k);
   }
   if (status != LUA_OK && status != LUA_YIELD) {
     if (wrap) {
@@ -144,7 +144,7 @@ static int l_co_yield(lua_State *L) {
   mc_lua *M = mc__lua_peek(L);
   if (M && M->current && M->current->co == L)
     return luaL_error(L, "attempt to yield from outside a coroutine");
-  return lua_yield(L, lua_gettop(L));
+  return lua_yieldleave(L, lua_gettop(L), 0, NULL);
 }
 
 static int l_co_status(lua_State *L) {

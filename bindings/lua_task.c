@@ -256,7 +256,7 @@ int mc__lua_await(lua_State *L, mc_lua *M, mc_lua_await what, lua_KFunction k,
       interrupt(M, t, MC_E_OUT_OF_MEMORY);
   }
   if (t->is_root) return await_root(L, M, t, k, ctx);
-  return lua_yieldk(L, 0, ctx, k);
+  return lua_yieldleave(L, 0, ctx, k);
 }
 
 static const char *explain_code(mc_error code) {
@@ -323,8 +323,7 @@ static int guarded_k(lua_State *L, int status, lua_KContext ctx) {
 static int guarded(lua_State *L) {
   lua_pushcfunction(L, note_trace);
   lua_insert(L, 1);
-  int status = lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, guarded_k);
-  return guarded_k(L, status, 0);
+  return lua_pcallleave(L, lua_gettop(L) - 2, 1, 0, guarded_k);
 }
 
 int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
