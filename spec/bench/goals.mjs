@@ -29,6 +29,12 @@ const flat = (group, who, what, few, many, unit) => ({
 export const goals = [
   { group: "calls", what: "wasm: a same-node call, in resume/yield pairs", of: times(WASM, "coroutine_switch", WASM, "same_node_call"), most: 3 },
   { group: "calls", what: "native: a same-node call, in resume/yield pairs", of: times("native", "coroutine_switch", "native", "same_node_call"), most: 3 },
+  {
+    group: "calls",
+    what: "native: a same-node call, in resume/yield pairs of stock lua5.4",
+    of: (median) => (1000 * median("program_switch", "lua5.4")) / median("same_node_call", "native"),
+    most: 3,
+  },
   { group: "calls", what: "native: same-node calls against Erlang's gen_server:call", of: times("native", "same_node_call", ERLANG), least: 1 },
 
   { group: "calls", what: "rings without spin: round trip against raw Atomics without spin", of: times(STILL, "round_trip", "raw Atomics"), least: 0.8 },
@@ -79,9 +85,9 @@ export const goals = [
   { group: "start", what: "download with brotli, bytes", of: (median) => median("page", "download"), most: 115000 },
 
   ...["native", WASM].flatMap((who) => [
-    flat("scale", who, "a call among 100,000 actors against one among 1000", "call_among_1000", "call_among_100000"),
-    flat("scale", who, "a spawn among 100,000 actors against one among 1000", "spawn_among_1000", "spawn_among_100000"),
-    flat("scale", who, "a sleeping task more among 100,000 against one among 1000", "sleeper_among_1000", "sleeper_among_100000"),
+    flat("scale", who, "a call among 100,000 actors against one among 2000", "call_among_2000", "call_among_100000"),
+    flat("scale", who, "a spawn on the way to 100,000 actors against one to 2000", "spawn_up_to_2000", "spawn_up_to_100000"),
+    flat("scale", who, "a sleeping task on the way to 100,000 against one to 2000", "sleeper_up_to_2000", "sleeper_up_to_100000"),
     flat("scale", who, "a round trip among 100,000 pending calls against one among 1000", "round_trip_among_1000_pending", "round_trip_among_100000_pending"),
     flat("scale", who, "a round trip among 64 nodes against one among 2", "round_trip_among_2_nodes", "round_trip_among_64_nodes"),
     flat("scale", who, "the start of the 64th node against the third's", "start_of_node_3", "start_of_node_64", "ms"),

@@ -32,10 +32,11 @@ const ACTORS = ["spawn", "actor_bytes", "spawn_remote", "thread_ring"];
 const PEERS = [["raw postMessage", "post-message"], ["Comlink", "comlink"], ["workerpool", "workerpool"],
   ["Piscina", "piscina"], ["tinypool", "tinypool"], ["threads", "threads"], ["wasmoon and Comlink", "wasmoon-comlink"]];
 
-const among = (...kinds) => kinds.flatMap((kind) => [`${kind}_among_1000`, `${kind}_among_100000`]);
+const among = (kind) => [`${kind}_among_1000`, `${kind}_among_100000`];
+const upTo = (kind) => [`${kind}_up_to_2000`, `${kind}_up_to_100000`];
 const SCALE = {
-  actors: among("spawn", "call"),
-  sleepers: among("sleeper"),
+  actors: [...upTo("spawn"), "call_among_2000", "call_among_100000"],
+  sleepers: upTo("sleeper"),
   pending: among("round_trip").map((name) => `${name}_pending`),
   nodes: ["round_trip_among_2_nodes", "start_of_node_3", "start_of_node_64", "round_trip_among_64_nodes"],
 };
@@ -49,6 +50,7 @@ export const groups = {
     { who: "wasm, rings, no spin", figures: CALLS, run: mooncast(NO_SPIN_WORKERS, "ring", "spec/bench/calls.lua", seconds) },
     port("calls.lua", CALLS, seconds),
     native("calls.lua", CALLS, seconds),
+    stock("programs.lua", SWITCHES.map((name) => `program_${name}`), seconds, ...SWITCHES),
     node("raw Atomics", "raw.mjs", ["round_trip"], "atomics", seconds),
     node("raw Atomics, spin", "raw.mjs", ["round_trip"], "spin", seconds),
     node("raw postMessage, buffers", "raw.mjs", ["round_trip", "calls_from_100"], "buffers", seconds),

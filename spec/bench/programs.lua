@@ -22,9 +22,9 @@ local function rate(work, now, seconds)
   end
 end
 
--- source(name) is the text of a program, now() the time in seconds.
-local function run(source, now, seconds, report)
-  for _, name in ipairs(NAMES) do
+-- source(name) is the text of a program, now() the time in seconds; behind them names, all unless given.
+local function run(source, now, seconds, report, ...)
+  for _, name in ipairs(... and { ... } or NAMES) do
     local program = assert(load(source(name), "=" .. name))()
     report("program_" .. name, rate(program, now, seconds))
   end
@@ -42,7 +42,7 @@ local function report(name, value) print(("%s %.6g"):format(name, value)) end
 local first, second = ...
 if type(first) == "function" then return run(...) end
 if first == "stock" then
-  run(read, require "socket".gettime, tonumber(second), report)
+  run(read, require "socket".gettime, tonumber(second), report, select(3, ...))
 else
   local mc = require "mooncast"
   mc.main(function(seconds) run(read, mc.now, tonumber(seconds), report) end)

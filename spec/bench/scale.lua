@@ -25,15 +25,16 @@ end
 
 local kinds = {}
 
--- Spawning among so many actors, and calling them in an order that no cache foresees.
+-- Spawning up to so many actors, collections included, and calling them in an order that no cache foresees.
 function kinds.actors(seconds)
   local refs, target = {}, { Idle, on = mc.node() }
   local function grow(count)
     for i = #refs + 1, count do refs[i] = mc.spawn(target) end
   end
-  for _, count in ipairs { FEW, MANY } do
-    grow(count)
-    measure.report("spawn_among_" .. count, per_second(FEW, function() grow(count + FEW) end))
+  grow(FEW)
+  for _, count in ipairs { 2 * FEW, MANY } do
+    local more = count - #refs
+    measure.report("spawn_up_to_" .. count, per_second(more, function() grow(count) end))
     local at = 1
     measure.report("call_among_" .. count, measure.rate(function(n)
       for i = 1, n do
@@ -44,16 +45,17 @@ function kinds.actors(seconds)
   end
 end
 
--- Sleepers, so tasks and timers: starting some more among so many.
+-- Sleepers, so tasks and timers: starting up to so many, collections included.
 function kinds.sleepers()
   local tasks = {}
   local function grow(count)
     for i = #tasks + 1, count do tasks[i] = mc.async(mc.sleep, 600 + i % 97) end
     mc.sleep(0)
   end
-  for _, count in ipairs { FEW, MANY } do
-    grow(count)
-    measure.report("sleeper_among_" .. count, per_second(FEW, function() grow(count + FEW) end))
+  grow(FEW)
+  for _, count in ipairs { 2 * FEW, MANY } do
+    local more = count - #tasks
+    measure.report("sleeper_up_to_" .. count, per_second(more, function() grow(count) end))
   end
 end
 
