@@ -259,15 +259,21 @@ static bool flush(mc_node *n, uint32_t peer) {
   return false;
 }
 
-static void flush_all(mc_node *n) {
-  uint32_t list = n->first_dirty;
+/* True: a link whose bytes are moved in the language has sent through another one meanwhile, which is to
+** be flushed as well. */
+static bool flush_all(mc_node *n) {
+  uint32_t list = n->first_dirty, blocked = 0, dirty = 0;
   n->first_dirty = 0;
   while (list) {
     uint32_t peer = list - 1;
     list = n->peers[peer]->next_dirty;
     n->peers[peer]->dirty = false;
-    if (!flush(n, peer)) mc__outbox_dirty(n, peer);
+    if (flush(n, peer)) continue;
+    blocked++;
+    mc__outbox_dirty(n, peer);
   }
+  for (list = n->first_dirty; list; list = n->peers[list - 1]->next_dirty) dirty++;
+  return dirty > blocked;
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -310,8 +316,8 @@ double mc_node_step(mc_node *n, double budget_ms) {
     if (is_over(n, i, start, budget_ms)) break;
   }
   double latest = mc__owed_pay(n) ? INFINITY : MC_OWED_MS;
-  flush_all(n);
-  if (n->ready_first) return 0;
+  bool more = flush_all(n);
+  if (n->ready_first || more) return 0;
   if (!n->timers.count) return latest;
   double wait = n->timers.heap[1]->at_ms - mc_node_now(n);
   return wait < 0 ? 0 : wait < latest ? wait : latest;

@@ -4,6 +4,7 @@
 
 return {
   A1 = "lua/actor_spec.lua lua/node_spec.lua",
+  A19 = "lua/shop_spec.lua sim/shop_spec.lua",
   A2 = "lua/actor_spec.lua runtime/call_test.c",
   A3 = "bindings/ref_spec.lua lua/actor_spec.lua",
   A4 = "lua/actor_spec.lua runtime/dispatch_test.c sim/structure_spec.lua",
@@ -18,6 +19,7 @@ return {
   A13 = "lua/life_spec.lua",
   A14 = "lua/actor_spec.lua",
   A15 = "lua/actor_spec.lua",
+  A16 = "worker-shell/systems.test.js",
   A17 = "lua/node_spec.lua",
   A18 = "lua/protocol_spec.lua",
   B1 = "bindings/ref_spec.lua",
