@@ -442,6 +442,7 @@ static int l_on(lua_State *L) {
 void mc__lua_resign(void *ud, mc_actor *a) {
   mc_lua *M = ud;
   mc__lua_cancel_loose(M, a);
+  mc__lua_holds_over(M, a);
   if (!a->object) return; /* never was */
   tell(M, MC_ON_RESIGN, a);
   mc__lua_life_over(M, a);

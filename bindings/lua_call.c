@@ -20,7 +20,7 @@ enum { MAX_DIRECT = 16 }; /* direct calls inside one another: each takes C stack
 
 static void call_is(mc_lua_task *t, const mc_lua_ref *ref, const char *method) {
   t->call_type = ref->type;
-  t->call_method = method;
+  t->call_method = *method ? method : "mc.whenlocal";
   t->call_peer = ref->to.peer;
 }
 
@@ -44,6 +44,12 @@ static mc_error push_handler(mc_lua *M, lua_State *L, const mc_actor *a, int nam
   lua_replace(L, -2);
   if (!mc__lua_push_object(M, L, a)) return MC_E_DEAD_ACTOR;
   return lua_type(L, -2) == LUA_TFUNCTION ? MC_OK : MC_E_NO_SUCH_METHOD;
+}
+
+/* The same for a function that stands at that index. */
+static mc_error push_aside(mc_lua *M, lua_State *L, const mc_actor *a, int fn) {
+  lua_pushvalue(L, fn);
+  return mc__lua_push_object(M, L, a) ? MC_OK : MC_E_DEAD_ACTOR;
 }
 
 static const char ORPHAN[] = "nothing refers to it any more";
@@ -108,8 +114,10 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   mc__lua_inherit(L, t, self);
   if (!lua_checkstack(t->co, 8))
     return direct_refused(L, M, t, self, MC_E_OUT_OF_MEMORY, NULL);
-  mc_error code = push_handler(M, L, turn->actor, name);
-  if (!code && !mc__lua_exposed(q->method, q->method_len)) code = MC_E_NO_SUCH_METHOD;
+  bool named = q->method_len > 0;
+  mc_error code = (named ? push_handler : push_aside)(M, L, turn->actor, name);
+  if (!code && named && !mc__lua_exposed(q->method, q->method_len))
+    code = MC_E_NO_SUCH_METHOD;
   lua_xmove(L, t->co, 2);
   if (code)
     return direct_refused(L, M, t, self, code,
@@ -119,7 +127,7 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   t->letters = mc__lua_signature(L, turn->actor, name);
   if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
   if (code) return direct_refused(L, M, t, self, code, why.text);
-  int around = mc__lua_wrap_handler(M, t, L, name);
+  int around = named ? mc__lua_wrap_handler(M, t, L, name) : 0;
   M->depth++;
   int status = mc__lua_task_run(M, L, t, nargs + 1 + around, &nresults);
   M->depth--;
@@ -216,6 +224,27 @@ static int l_call(lua_State *L) {
   if (!is_around(L)) return l_plain_call(L);
   check_method(L, 2, &q);
   return mc__lua_call_around(L, mc__lua_of(L), "call", 2, 3);
+}
+
+/* core.whenlocal(ref, fn) -> what fn(self) returns, as a turn of the actor; nil when it lives elsewhere.
+** It is a call without a name, which nothing on the wire can be; the function is kept for the task that
+** waits, whose stack it stands on. */
+static int l_whenlocal(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_request q;
+  mc_lua_ref *ref = mc__lua_check_ref(L, 1);
+  mc_lua_task *self = mc__lua_task_current(M);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  if (ref->to.peer != MC_SELF) return lua_pushnil(L), 1;
+  request_init(&q, M, ref, MC_CALL, self);
+  q.method = "";
+  mc__lua_check_await(L, M, "mc.whenlocal");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->asides);
+  lua_pushvalue(L, 2);
+  lua_rawsetp(L, -2, self);
+  lua_settop(L, 2);
+  return call(L, M, ref, &q, 2, 3);
 }
 
 /* ---- casts ----------------------------------------------------------------------------------- */
@@ -422,6 +451,16 @@ static int refuse_orphan(starting *s) {
   return 0;
 }
 
+/* The function of mc.whenlocal for which its task waits, and self. */
+static mc_error push_awaited(starting *s, lua_State *L) {
+  mc_wait *w = mc_turn_waiter(s->M->node, s->turn);
+  if (!w) return MC_E_CANCELLED;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->M->asides);
+  lua_rawgetp(L, -1, (char *)w - offsetof(mc_lua_task, wait));
+  lua_replace(L, -2);
+  return mc__lua_push_object(s->M, L, s->turn->actor) ? MC_OK : MC_E_DEAD_ACTOR;
+}
+
 static int start_protected(lua_State *L) {
   starting *s = lua_touserdata(L, 1);
   mc_turn *turn = s->turn;
@@ -446,9 +485,11 @@ static int start_protected(lua_State *L) {
     return 0;
   }
   lua_pushlstring(L, turn->method, turn->method_len);
-  s->code = push_handler(s->M, L, turn->actor, 2);
+  bool named = turn->method_len > 0;
+  s->code = named ? push_handler(s->M, L, turn->actor, 2) : push_awaited(s, L);
   if (s->code == MC_E_DEAD_ACTOR) return refuse_orphan(s);
-  if (s->code || !mc__lua_exposed(turn->method, turn->method_len)) {
+  if (s->code == MC_E_CANCELLED) return 0; /* nobody waits for it any more */
+  if (named && (s->code || !mc__lua_exposed(turn->method, turn->method_len))) {
     s->code = MC_E_NO_SUCH_METHOD;
     snprintf(s->why.text, sizeof s->why.text,
              "the actor has no method '%.*s' to call from outside",
@@ -642,6 +683,7 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
 
 void mc__lua_open_call(lua_State *L, mc_lua *M) {
   static const luaL_Reg functions[] = {{"call", l_call},
+                                       {"whenlocal", l_whenlocal},
                                        {"cast", l_cast},
                                        {"plain_call", l_plain_call},
                                        {"plain_cast", l_plain_cast},

@@ -159,6 +159,7 @@ static int weak_table(lua_State *L, const char *mode) {
 void mc__lua_open_life(lua_State *L, mc_lua *M) {
   M->objects = weak_table(L, "v");
   M->lives = weak_table(L, "k");
+  M->asides = weak_table(L, "v");
   luaL_newmetatable(L, ANCHOR);
   lua_pushcfunction(L, l_anchor_gc);
   lua_setfield(L, -2, "__gc");

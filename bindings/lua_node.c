@@ -205,6 +205,7 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_error(L, M);
   mc__lua_open_ref(L, M);
   mc__lua_open_life(L, M);
+  mc__lua_open_hold(L);
   mc__lua_open_task(L, M);
   mc__lua_open_async(L);
   mc__lua_open_context(L);

@@ -22,6 +22,7 @@ typedef struct mc_lua mc_lua;
 ** again. What a task awaits settles onto the stack of `parked`, the innermost coroutine. */
 typedef struct mc_lua_task mc_lua_task;
 typedef struct mc_lua_handle mc_lua_handle;
+typedef struct mc_lua_hold mc_lua_hold;
 
 /* One task's wait for the end of another: stands in the list of the other's handle. */
 typedef struct mc_joint {
@@ -57,6 +58,9 @@ struct mc_lua_task {
   mc_turn *turn;    /* of the handler that it runs, or NULL */
   mc_actor *making; /* runs the init of this actor */
   mc_lua_handle *handle;
+  mc_lua_hold *holds; /* that it opened, as far as they are not collected */
+  mc_actor *held;     /* the actor they are on; NULL when it is gone */
+  unsigned hold_count;
   mc_actor *loose; /* made by spawn_task in a handler of this actor, or NULL */
   lua_State *co;
   lua_State *parked; /* where it awaits, NULL while it runs */
@@ -154,6 +158,8 @@ struct mc_lua {
   mc_actor *orphans;   /* the ones among them that nobody refers to any more */
   mc_task reaper;      /* stops them */
   mc_timer reap_timer;
+  uint64_t holds; /* that are open */
+  int asides;     /* the functions of mc.whenlocal, by the task that waits; weak */
   /* Lets the world go on while code outside the scheduler awaits; false: nothing ever will. */
   bool (*pump)(mc_lua *M);
   void *pump_ud;
@@ -357,6 +363,13 @@ void mc__lua_reap(mc_lua *M);
 void mc__lua_reap_later(mc_lua *M, mc_actor *a);
 void mc__lua_life_over(mc_lua *M, mc_actor *a);
 void mc__lua_open_life(lua_State *L, mc_lua *M);
+
+/* lua_hold.c */
+/* The task ends: so do its holds. */
+void mc__lua_release_all(mc_lua *M, mc_lua_task *t);
+/* The actor is gone. */
+void mc__lua_holds_over(mc_lua *M, const mc_actor *a);
+void mc__lua_open_hold(lua_State *L);
 
 /* lua_actor.c */
 bool mc__lua_exposed(const char *name, size_t len);

@@ -86,6 +86,7 @@ static void leave_live(mc_lua *M, mc_lua_task *t) {
 }
 
 void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
+  if (t->hold_count) mc__lua_release_all(M, t);
   mc_wait_forget(M->node, &t->wait);
   mc_timer_clear(M->node, &t->timer);
   mc_timer_clear(M->node, &t->limit);
@@ -588,7 +589,11 @@ void mc__lua_awaits(void *ud, const mc_turn *turn, visit_wait *visit, void *arg)
 void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a) {
   if (!M->loose) return;
   for (mc_lua_task *t = M->live; t; t = t->live)
-    if (t->loose == a) mc__lua_cancel(M, t);
+    if (t->loose == a) {
+      mc__lua_cancel(M, t);
+      t->loose = NULL; /* another actor may get its place */
+      M->loose--;
+    }
 }
 
 /* The rest are ours: see lua_call.c. */

@@ -165,6 +165,18 @@ end
 
 mc.is_local = core.is_local
 
+--- Runs fn(self) as a turn of an actor of this node, self being the actor itself: it waits like a call until
+-- the actor is free, may await, and its results and errors come back like a call's, copied. For an actor of
+-- another node returns nil, and fn is not called.
+-- @usage local size = mc.whenlocal(cache, function(self) return #self.entries end)
+mc.whenlocal = core.whenlocal
+
+--- Backpressure: in a handler or task of an actor, lets no more calls and casts to it start; they wait in its
+-- mailbox, in order, until hold:release() or the end of the handler or task. What runs goes on. A stop of the
+-- actor lifts all holds.
+-- @usage local hold <close> = mc.hold()
+mc.hold = core.hold
+
 --- Calls fn(ref) at a moment in the life of every actor of this node, from now on: "assign" when it has
 -- its address, "ready" when its init has returned, "resign" when it is gone, whether it was stopped,
 -- its init failed or the node ends. In this order, each once. fn cannot await: mc.async(...) can.

@@ -92,7 +92,7 @@ bool mc__interleaves(const mc_type *type, const char *method, size_t len) {
 
 bool mc__actor_takes(const mc_actor *a, mc_message_kind kind, const char *method,
                      size_t len) {
-  if (a->starting || a->stopping) return false;
+  if (a->starting || a->stopping || (a->holds && kind != MC_STOP)) return false;
   if (!a->first && (!a->turns || (a->type->reentrant && kind != MC_STOP))) return true;
   return a->type->interleave_len && kind != MC_STOP && !a->stops && !a->eager &&
          mc__interleaves(a->type, method, len);
@@ -100,7 +100,7 @@ bool mc__actor_takes(const mc_actor *a, mc_message_kind kind, const char *method
 
 /* The next message that may start now, out of the mailbox. */
 static mc_message *next_message(mc_actor *a) {
-  if (!a->first || a->starting || a->stopping) return NULL;
+  if (!a->first || a->starting || a->stopping || a->holds) return NULL;
   if (!a->turns || (a->type->reentrant && a->first->kind != MC_STOP))
     return mc__mailbox_pop(a);
   return mc__mailbox_pop_eager(a);
@@ -158,6 +158,16 @@ void mc__dispatch_recover(mc_node *n) {
   }
 }
 
+bool mc_actor_hold(mc_actor *a) {
+  if (a->stopping || a->stops) return false;
+  a->holds++;
+  return true;
+}
+
+void mc_actor_release(mc_node *n, mc_actor *a) {
+  if (a->holds && --a->holds == 0) mc__actor_next(n, a);
+}
+
 void mc_actor_ready(mc_node *n, mc_actor *a) {
   a->starting = false;
   mc__actor_next(n, a);
@@ -179,14 +189,19 @@ static mc_error refusal(const mc_node *n, const mc_actor *a, const mc_incoming *
 
 void mc__dispatch_message(mc_node *n, mc_actor *a, const mc_incoming *m) {
   mc_error code;
-  if (mc__actor_takes(a, m->kind, m->method, m->method_len))
-    start(n, a, m);
-  else if ((code = refusal(n, a, m)) != MC_OK)
+  bool lifted = m->kind == MC_STOP && a->holds;
+  if (lifted) a->holds = 0;
+  if (mc__actor_takes(a, m->kind, m->method, m->method_len)) {
+    start(n, a, m); /* which may end the actor */
+    return;
+  }
+  if ((code = refusal(n, a, m)) != MC_OK)
     drop(n, a, m, code, NULL);
   else if (!mc__mailbox_push(n, a, m))
     drop(n, a, m, MC_E_OUT_OF_MEMORY, NULL);
   else
     mc__probe_later(n, a, m->kind == MC_CALL && in_chain(a, m));
+  if (lifted) mc__actor_next(n, a);
 }
 
 void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call) {

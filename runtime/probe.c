@@ -54,8 +54,10 @@ static void append_turn(walk *w, const mc_turn *t) {
   append(w, ":", 1);
   if (t->kind == MC_INIT || t->kind == MC_STOP)
     append(w, t->kind == MC_INIT ? "init" : "stop", 4);
-  else
+  else if (t->name_len)
     append(w, t->name, t->name_len);
+  else
+    append(w, "a function", 10);
 }
 
 /* ---- along the waits ------------------------------------------------------------------------- */
@@ -111,6 +113,11 @@ static void follow_turns(walk *w, mc_actor *a) {
   for (mc_turn *t = a->turns; t; t = t->next) follow_turn(w, t);
 }
 
+/* The call waits for a hold alone, and that anything may release. */
+static bool is_held(const mc_actor *a, const mc_message *msg) {
+  return a->holds && !a->starting && (a->type->reentrant || msg->eager);
+}
+
 /* The probe is back: the handlers it has met wait for one another. */
 static void found(walk *w, mc_actor *a, mc_message *msg) {
   static const char start[] = "it waits for itself: ";
@@ -149,7 +156,7 @@ static void follow_call(walk *w, mc_actor *a, uint32_t origin, uint64_t call) {
   mc_message *msg = mc__mailbox_find(a, origin, call);
   if (msg && is_probed(w, msg))
     found(w, a, msg);
-  else if (msg)
+  else if (msg && !is_held(a, msg))
     follow_turns(w, a);
 }
 
@@ -166,7 +173,7 @@ static void probe(mc_node *n, mc_actor *a, mc_message *msg, walk *w) {
   w->hops = 0;
   w->len = 0;
   w->found = NULL;
-  follow_turns(w, a);
+  if (!is_held(a, msg)) follow_turns(w, a);
 }
 
 static void arm(mc_node *n, mc_actor *a, double due_ms);

@@ -336,6 +336,7 @@ struct mc_actor {
   size_t waiting_bytes;       /* what they take */
   uint32_t eager, stops;      /* of them: may start while a handler awaits; stops */
   mc_timer probe;             /* when the next one of them is probed */
+  uint32_t holds;             /* while there are any only a stop starts */
   bool starting, stopping;    /* init is not done; a stop is being handled */
   bool draining;              /* its mailbox is being started right now */
   struct mc_message *current; /* that one of it */
@@ -407,6 +408,10 @@ mc_actor *mc_actor_first(mc_node *n, mc_type *type, const uint8_t secret[MC_SECR
 /* The turn in which an actor that is starting runs its init. NULL: no memory. */
 mc_turn *mc_actor_init(mc_node *n, mc_actor *a, const mc_turn *from);
 void mc_actor_ready(mc_node *n, mc_actor *a);
+/* Calls and casts to the actor wait, until each hold has been released; what runs goes on. A stop lifts
+** them all, and then there are no more: false. */
+bool mc_actor_hold(mc_actor *a);
+void mc_actor_release(mc_node *n, mc_actor *a);
 /* Ends an actor that runs no turn: what still waits in its mailbox is answered dead_actor, then it
 ** resigns. */
 void mc_actor_end(mc_node *n, mc_actor *a);

@@ -468,7 +468,83 @@ static void depth(void) {
   CHECK_INT(ping_pong(0, 0, true, MC_MAX_CHAIN).code, MC_E_CALL_DEPTH);
 }
 
+/* While an actor is held, calls and casts wait, reentrant or not; released, they start in order. */
+static void held(bool reentrant, int from) {
+  world *w = world_new(2, 0);
+  world_node *s = &w->node[1];
+  world_ask ask[4] = {0}, cast = {0};
+  mc_error code;
+  mc_actor *a = world_spawn(w, 1, reentrant ? s->reentrant : s->type);
+  mc_address to = world_address(w, from, 1, a);
+  CHECK(mc_actor_hold(a) && mc_actor_hold(a));
+  for (int i = 0; i < 3; i++) world_call(w, from, to, "echo", i, NULL, &ask[i]);
+  CHECK(world_cast(w, from, to, "echo", 3, &cast, &code));
+  world_run(w);
+  CHECK_INT(s->logged, 0);
+  CHECK_INT(a->waiting, 4);
+  mc_wait_cancel(w->node[from].n, &ask[1].wait);
+  world_run(w);
+  CHECK(ask[1].settled == 1 && ask[1].code == MC_E_CANCELLED);
+  mc_actor_release(s->n, a);
+  world_run(w);
+  CHECK_INT(s->logged, 0);
+  mc_actor_release(s->n, a);
+  mc_actor_release(s->n, a); /* none is open: nothing happens */
+  world_run(w);
+  CHECK_INT(s->logged, 3);
+  CHECK(s->log[0] == 0 && s->log[1] == 2 && s->log[2] == 3);
+  CHECK(mc_actor_hold(a));
+  world_call(w, from, to, "echo", 4, NULL, &ask[3]);
+  world_stop(w, from, to, &cast);
+  world_run(w);
+  CHECK(ask[3].settled == 1 && !ask[3].failed && ask[3].value == 4);
+  CHECK_INT(s->logged, 5);
+  CHECK_INT(s->log[4], -1);
+  CHECK_INT(s->resigned, 1);
+  world_free(w);
+}
+
+static void held_elsewhere(void) {
+  held(false, 0);
+  held(true, 0);
+}
+
+static void held_here(void) {
+  held(false, 1);
+  held(true, 1);
+}
+
+/* One that is being stopped cannot be held any more; a stop that is handled at once ends a held one. */
+static void held_and_stopped(void) {
+  for (int now = 0; now < 2; now++) {
+    world *w = world_new(2, 0);
+    world_node *s = &w->node[1];
+    world_ask ask[2] = {0};
+    mc_actor *a = world_spawn(w, 1, s->type);
+    mc_address to = world_address(w, 0, 1, a);
+    s->stop_now = now;
+    CHECK(mc_actor_hold(a));
+    if (!now) world_call(w, 0, to, "hold", 1, NULL, &ask[0]);
+    world_stop(w, 0, to, &ask[1]);
+    world_run(w);
+    if (!now) {
+      CHECK(!mc_actor_hold(a));
+      world_release(w, 1, 1);
+      world_run(w);
+    }
+    CHECK(ask[1].settled == 1 && !ask[1].failed);
+    CHECK_INT(s->resigned, 1);
+    world_free(w);
+  }
+}
+
 static const check_test tests[] = {
+    {"dispatch: a held actor starts nothing that comes from elsewhere until released "
+     "[K19]",
+     held_elsewhere},
+    {"dispatch: a held actor starts nothing that comes from here until released [K19]",
+     held_here},
+    {"dispatch: a stop lifts what holds an actor [K19]", held_and_stopped},
     {"dispatch: a call is answered with what its handler returns or raises [D4]",
      call_and_reply},
     {"dispatch: answers find their calls in whatever order they come [C4]", out_of_order},
