@@ -46,6 +46,7 @@ static int make(lua_State *L, bool outlives) {
   }
   t->handle = h;
   t->timeout_ms = self->timeout_ms;
+  t->codec = self->codec;
   if (!outlives) t->deadline_ms = self->deadline_ms;
   h->task = t;
   set_owner(M, t, self, outlives);

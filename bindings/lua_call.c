@@ -186,7 +186,7 @@ int mc__lua_call_method(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   mc_request q;
   mc_lua_ref *ref = mc__lua_check_ref(L, 1);
-  if (mc__lua_is_around_call(M, ref))
+  if (M->around && mc__lua_is_around_call(M, ref))
     return mc__lua_call_around(L, M, "call", lua_upvalueindex(1), 2);
   request_init(&q, M, ref, MC_CALL, mc__lua_task_current(M));
   q.method = lua_tolstring(L, lua_upvalueindex(1), &q.method_len);
@@ -499,7 +499,8 @@ static int start_protected(lua_State *L) {
   s->code = mc__lua_read_all(s->M, L, s->arguments, &nargs, &s->why);
   if (s->code) return 0;
   mc__lua_keep_object(s->M, L, s->t, turn->actor);
-  s->t->letters = mc__lua_signature(L, turn->actor, 2);
+  if (nargs != 1 || !mc__lua_is_packed(s->M, L, 5))
+    s->t->letters = mc__lua_signature(L, turn->actor, 2);
   s->code = mc__lua_check_arguments(L, s->t->letters, 5, nargs, &s->why);
   if (!s->code) give(L, s, nargs);
   return 0;
@@ -607,6 +608,12 @@ static void raise_there(mc_lua *M, mc_lua_task *t) {
   mc_turn *turn = t->turn;
   lua_State *co = t->co, *L = M->L;
   const char *trace = lua_tolstring(L, -1, &len);
+  if (t->packed && !mc__lua_pack_error(M, t)) {
+    mc__lua_push_text(L, co);
+    mc_reply_error(M->node, turn, MC_E_UNSENDABLE, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return;
+  }
   mc_buf *out = mc_reply_begin(M->node, turn, true, &frame);
   if (!out) {
     mc_reply_error(M->node, turn, MC_E_OUT_OF_MEMORY, "no memory for the error");
@@ -640,6 +647,18 @@ static bool is_own(mc_lua *M, lua_State *co, const char *code) {
   return is;
 }
 
+/* The answer of a codec that could not take the message, in place of the handler. */
+static void refuse_packed(mc_lua *M, mc_lua_task *t) {
+  lua_State *co = t->co;
+  lua_pushliteral(co, "message");
+  lua_rawget(co, -2);
+  mc_reply_error(M->node, t->turn, t->refused, lua_tostring(co, -1));
+  if (t->turn->kind == MC_CAST) {
+    lua_pop(co, 1);
+    report_cast(M, t);
+  }
+}
+
 void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   mc_turn *turn = t->turn;
   mc_wait *w = mc_turn_waiter(M->node, turn);
@@ -655,6 +674,12 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
     mc_reply_error(M->node, turn, MC_E_CANCELLED,
                    !t->unstarted ? "it was cancelled while it ran"
                                  : "it was cancelled before it started");
+    t->turn = NULL;
+    mc_turn_end(M->node, turn);
+    return;
+  }
+  if (raised && t->refused && mc__lua_is_error(M, t->co, lua_gettop(t->co))) {
+    refuse_packed(M, t);
     t->turn = NULL;
     mc_turn_end(M->node, turn);
     return;

@@ -154,10 +154,11 @@ void mc__lua_try_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, lua_State *
 
 /* Where our own library begins that a task stands on; what stands around calls is among the user's. */
 static const char *find_library(const char *text) {
-  static const char around[] = "\n\tmooncast.intercept";
-  const char *at = strstr(text, "\n\tmooncast.");
-  while (at && strncmp(at, around, sizeof around - 1) == 0)
-    at = strstr(at + 1, "\n\tmooncast.");
+  static const char module[] = "\n\tmooncast.";
+  const char *at = strstr(text, module);
+  while (at && (strncmp(at + sizeof module - 1, "intercept:", 10) == 0 ||
+                strncmp(at + sizeof module - 1, "codec:", 6) == 0))
+    at = strstr(at + 1, module);
   return at;
 }
 
@@ -190,6 +191,18 @@ static int l_traceback(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   if (!push_kept(M, L, mc__lua_task_current(M), lua_isnone(L, 1) ? 0 : 1)) lua_pushnil(L);
   return 1;
+}
+
+/* core.keep_traceback(error): that of the last error that a call raised is this one's now, too. */
+static int l_keep_traceback(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_lua_task *t = mc__lua_task_current(M);
+  size_t len;
+  luaL_checkany(L, 1);
+  if (!push_kept(M, L, t, 0)) return 0;
+  const char *trace = lua_tolstring(L, -1, &len);
+  mc__lua_keep_trace(M, L, t, 1, trace, len);
+  return 0;
 }
 
 /* core.on_travelled_error(fn): fn(message) -> message, for errors of definitions that were sent over. */
@@ -282,7 +295,7 @@ static int l_tostring(lua_State *L) {
 }
 
 /* MC_OK when it is none. */
-static mc_error code_named(const char *name) {
+mc_error mc__lua_code_named(const char *name) {
   for (unsigned code = 1; code < MC_ERROR_COUNT; code++)
     if (strcmp(mc_error_name(code), name) == 0) return (mc_error)code;
   return MC_OK;
@@ -291,7 +304,7 @@ static mc_error code_named(const char *name) {
 /* core.error(code, message): raises it, for the library's own Lua. */
 static int l_error(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
-  mc_error code = code_named(name);
+  mc_error code = mc__lua_code_named(name);
   if (code) return mc__lua_raise(L, code, "%s", luaL_checkstring(L, 2));
   return luaL_error(L, "'%s' is no error code", name);
 }
@@ -322,7 +335,8 @@ static int l_decode_error(lua_State *L) {
   lua_createtable(L, 0, 4);
   copy_fields(L, 1);
   if (lua_getfield(L, -1, "message") != LUA_TSTRING ||
-      lua_getfield(L, -2, "code") != LUA_TSTRING || !code_named(lua_tostring(L, -1)))
+      lua_getfield(L, -2, "code") != LUA_TSTRING ||
+      !mc__lua_code_named(lua_tostring(L, -1)))
     return luaL_error(L, "an mc.Error without its fields");
   lua_pop(L, 2);
   lua_pushboolean(L, 0);
@@ -342,6 +356,7 @@ static void push_codes(lua_State *L) {
 
 void mc__lua_open_error(lua_State *L, mc_lua *M) {
   static const luaL_Reg functions[] = {{"traceback", l_traceback},
+                                       {"keep_traceback", l_keep_traceback},
                                        {"error", l_error},
                                        {"on_travelled_error", l_on_travelled_error},
                                        {NULL, NULL}};

@@ -85,11 +85,15 @@ struct mc_lua_task {
   bool keeps_none; /* its children outlive it */
   int end_status, end_n;
   mc_lua_await awaits;
-  double since_ms;     /* when it began to await */
-  double deadline_ms;  /* of what it does, INFINITY when there is none */
-  double given_ms;     /* the one that it started with */
-  bool is_root;        /* stands for code that runs outside the scheduler, and blocks */
-  double timeout_ms;   /* chosen by mc.with, negative when not */
+  double since_ms;    /* when it began to await */
+  double deadline_ms; /* of what it does, INFINITY when there is none */
+  double given_ms;    /* the one that it started with */
+  bool is_root;       /* stands for code that runs outside the scheduler, and blocks */
+  double timeout_ms;  /* chosen by mc.with, negative when not */
+  int codec;          /* number of the one that its calls use; 0: the node's */
+  bool
+      packed; /* its message came in a codec, and so goes its error: see lua_intercept.c */
+  mc_error refused;    /* what it raises is the system's answer with this code */
   const char *letters; /* the declared results of its handler, or NULL: lua_signature.c */
   /* What calls of the task carry along: the trace, 0 when none, and the bytes of what TASK_CONTEXT of
   ** its anchor holds, NULL when nothing. */
@@ -143,8 +147,9 @@ struct mc_lua {
   mc_lua_task *free_tasks, *live;
   uint64_t loose; /* tasks that only the end of their actor cancels */
   mc_lua_task root;
-  int depth;      /* direct calls nested in one another */
-  bool around;    /* something stands around calls: lua_intercept.c */
+  int depth;   /* direct calls nested in one another */
+  bool around; /* something may stand around calls: lua_intercept.c */
+  bool intercepted, codecs_used;
   bool encoding;  /* a user's encode function or hook runs: it cannot await */
   uint64_t tasks; /* alive */
   mc_buf
@@ -152,7 +157,8 @@ struct mc_lua {
   lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
   /* registry references */
   int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, explain;
-  int around_call, around_handler;
+  int around_call, around_handler, packed_meta;
+  int codec;           /* number of the one that calls use by default */
   int on[MC_ON_COUNT]; /* the functions of mc.on, 0 when there is none */
   int objects, lives;  /* of actors that references keep: lua_life.c */
   mc_actor *orphans;   /* the ones among them that nobody refers to any more */
@@ -223,6 +229,8 @@ int mc__lua_raise(lua_State *L, mc_error code, const char *format, ...);
 /* The message of what went wrong with the call that a task awaits. */
 void mc__lua_push_call_error(mc_lua *M, lua_State *L, const mc_lua_task *t, mc_error code,
                              const char *detail, size_t len);
+/* MC_OK when it is the name of none. */
+mc_error mc__lua_code_named(const char *name);
 bool mc__lua_is_error(mc_lua *M, lua_State *L, int index);
 /* Keeps the traceback of the error value at index for mc.traceback in that task. */
 void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value,
@@ -337,7 +345,12 @@ mc_error mc__lua_check_results(lua_State *L, const char *letters, int first, int
                                mc_lua_why *why);
 
 /* lua_intercept.c */
-bool mc__lua_is_around_call(const mc_lua *M, const mc_lua_ref *ref);
+bool mc__lua_is_around_call(mc_lua *M, const mc_lua_ref *ref);
+/* The value is what a codec made of arguments, results or an error. */
+bool mc__lua_is_packed(mc_lua *M, lua_State *L, int index);
+/* Packs what the task raised, on top of its coroutine. False: that failed, and why stands there. */
+bool mc__lua_pack_error(mc_lua *M, mc_lua_task *t);
+void mc__lua_unpack(lua_State *L, mc_lua_task *t);
 /* Makes a request by what stands around it; the reference stands at 1, the name of the method at
 ** `method`, arguments are the values from `first` to the top. Returns the number of results. */
 int mc__lua_call_around(lua_State *L, mc_lua *M, const char *kind, int method, int first);

@@ -98,6 +98,7 @@ void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
     lua_pushnil(M->L);
     lua_rawsetp(M->L, LUA_REGISTRYINDEX, &t->trace);
   }
+  if (t->packed) mc__lua_unpack(M->L, t);
   lua_rawgeti(M->L, LUA_REGISTRYINDEX, M->traces);
   lua_pushnil(M->L);
   lua_rawsetp(M->L, -2, t);

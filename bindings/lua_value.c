@@ -436,6 +436,10 @@ static bool read_registered(reader *d, int depth) {
   if (!mc_read(d->r, &name)) return malformed(d);
   if (name.kind != MC_TEXT || !name.as.string.len || name.as.string.len > MC_MAX_NAME)
     return reject(d, MC_E_MALFORMED, "a registered type without a name%s", "");
+  static const char packed[] = "mc.codec";
+  if (depth > 0 && name.as.string.len == sizeof packed - 1 &&
+      memcmp(name.as.string.data, packed, sizeof packed - 1) == 0)
+    return reject(d, MC_E_MALFORMED, "a payload inside of a value%s", "");
   lua_rawgeti(L, LUA_REGISTRYINDEX, d->M->codecs);
   lua_pushlstring(L, name.as.string.data, name.as.string.len);
   if (lua_rawget(L, -2) != LUA_TTABLE) {
@@ -632,6 +636,50 @@ static int l_decode(lua_State *L) {
   return 1;
 }
 
+/* core.encode_all(...) -> string, core.decode_all(s) -> ...: values as an array, holes and all. */
+static int l_encode_all(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_lua_why why;
+  mc_buf *out = &M->out;
+  size_t start = out->len;
+  mc_error code = mc__lua_write_all(M, L, 1, lua_gettop(L), out, "arguments", &why);
+  if (code == MC_OK && out->failed) {
+    code = MC_E_OUT_OF_MEMORY;
+    snprintf(why.text, sizeof why.text, "no memory for the values");
+  }
+  out->failed = false;
+  if (code) {
+    out->len = start;
+    return mc__lua_raise(L, code, "%s", why.text);
+  }
+  take_out(M, L, start);
+  return 1;
+}
+
+static int l_decode_all(lua_State *L) {
+  mc_reader r;
+  mc_lua_why why;
+  size_t len;
+  int count;
+  const char *s = luaL_checklstring(L, 1, &len);
+  mc_reader_init(&r, s, len);
+  mc_error code = mc__lua_read_all(mc__lua_of(L), L, &r, &count, &why);
+  return code ? mc__lua_raise(L, code, "%s", why.text) : count;
+}
+
+/* core.registered(name or metatable) -> name, encode, decode of a registered type; or nothing */
+static int l_registered(lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_settop(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, mc__lua_of(L)->codecs);
+  lua_insert(L, 1);
+  if (lua_rawget(L, 1) != LUA_TTABLE) return 0;
+  lua_getfield(L, 2, "name");
+  lua_getfield(L, 2, "encode");
+  lua_getfield(L, 2, "decode");
+  return 3;
+}
+
 /* core.map(t) -> t, sent as a map even when it is empty or its keys are 1..n. */
 static int l_map(lua_State *L) {
   if (lua_isnoneornil(L, 1)) {
@@ -689,9 +737,15 @@ static int new_meta(lua_State *L, const char *name) {
 }
 
 void mc__lua_open_value(lua_State *L, mc_lua *M) {
-  static const luaL_Reg functions[] = {{"encode", l_encode},     {"decode", l_decode},
-                                       {"map", l_map},           {"bytes", l_bytes},
-                                       {"register", l_register}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"encode", l_encode},
+                                       {"decode", l_decode},
+                                       {"encode_all", l_encode_all},
+                                       {"decode_all", l_decode_all},
+                                       {"registered", l_registered},
+                                       {"map", l_map},
+                                       {"bytes", l_bytes},
+                                       {"register", l_register},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   M->map_meta = new_meta(L, "mc.map");
   M->bytes_meta = new_meta(L, "mc.bytes");

@@ -1,7 +1,9 @@
---- Interceptors: functions around every request that leaves an actor of this node, and around every
--- handler that runs here. bindings/lua_intercept.c comes by when there is one.
+--- What stands around calls: interceptors, around every request that leaves an actor of this node and
+-- around every handler that runs here, and inside of those the codec of what leaves the node.
+-- bindings/lua_intercept.c comes by when there is one.
 
 local _, core = ...
+local codec = require "mooncast.codec"
 
 local intercept = {}
 
@@ -17,24 +19,42 @@ end
 
 local plain = { call = core.plain_call, cast = core.plain_cast }
 
-local function around_call(kind, ref, method, ...)
-  local message = {
-    direction = "out", kind = kind, ref = ref, type = core.type_name(ref), method = method,
-  }
-  return go(chain, 1, message, function(...) return plain[kind](ref, method, ...) end, ...)
+local function send(kind, ref, method, ...)
+  local c = codec.chosen(ref)
+  if c then return codec.call(c, kind, ref, method, ...) end
+  return plain[kind](ref, method, ...)
 end
 
-local function around_handler(is_cast, method, fn, self, ...)
+local function around_call(kind, ref, method, ...)
+  if #chain == 0 then return send(kind, ref, method, ...) end
+  local chosen = codec.chosen(ref)
+  local message = {
+    direction = "out", kind = kind, ref = ref, type = core.type_name(ref), method = method,
+    codec = chosen and chosen.name,
+  }
+  return go(chain, 1, message, function(...) return send(kind, ref, method, ...) end, ...)
+end
+
+local function handle(name, kind, method, fn, self, ...)
+  if #chain == 0 then return fn(self, ...) end
   local ref = core.self()
   local message = {
-    direction = "in", kind = is_cast and "cast" or "call", ref = ref, type = core.type_name(ref), method = method,
+    direction = "in", kind = kind, ref = ref, type = core.type_name(ref), method = method, codec = name,
   }
   return go(chain, 1, message, function(...) return fn(self, ...) end, ...)
 end
 
+local function around_handler(is_cast, method, fn, self, ...)
+  local kind = is_cast and "cast" or "call"
+  if not codec.is_packed(...) then return handle(nil, kind, method, fn, self, ...) end
+  return codec.handle(kind, method, ..., function(name, ...) return handle(name, kind, method, fn, self, ...) end)
+end
+
+core.around(around_call, around_handler, codec.metatable)
+
 local function use(fns)
   chain = fns
-  if #fns > 0 then core.around(around_call, around_handler) else core.around() end
+  core.intercept(#fns > 0)
 end
 
 --- See mc.intercept.

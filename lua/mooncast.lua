@@ -3,6 +3,7 @@
 
 local _, core = ... -- the binding: bindings/lua_*.c
 local clock = require "mooncast.clock"
+local codecs = require "mooncast.codec"
 local intercept = require "mooncast.intercept"
 local namespace = require "mooncast.namespace"
 local node = require "mooncast.node"
@@ -254,13 +255,16 @@ end
 -- makes, and what those do on any node. Inside another mc.with what is not given stays.
 -- @tparam table options timeout: seconds that each call of this task waits at most;
 -- trace: an id, from 1 to 2^53 - 1, or true for a new one: see mc.trace;
+-- codec: the name of the one that calls and casts from here to other nodes use, see mc.codec;
 -- context: keys with booleans, numbers or strings, 4 KiB in all: see mc.context
 -- @usage mc.with({ trace = true, context = { user = "ada" } }, function() return shop:order(item) end)
 function mc.with(options, fn, ...)
   local trace, context = core.trace(), core.context()
   local _ <close> = closing(core.carry, trace, context)
   local _ <close> = closing(core.timeout, core.timeout())
+  local _ <close> = closing(core.codec, core.codec())
   if options.timeout ~= nil then core.timeout(options.timeout) end
+  if options.codec ~= nil then core.codec(codecs.number(options.codec)) end
   if options.trace ~= nil then trace = checked_trace(options.trace) end
   if options.context ~= nil then context = merged(context, options.context) end
   core.carry(trace, context)
@@ -382,6 +386,14 @@ end
 -- @treturn function that removes it
 -- @usage mc.intercept(function(message, next, ...) print(message.method) return next(...) end)
 mc.intercept = intercept.add
+
+--- Registers a codec for what leaves the node: see docs/lua.md and lua/codec.lua. With a name, the codec
+-- of that name, or nil and why.
+-- @tparam table definition name; encode(values, call) -> bytes and decode(bytes, call) -> values; instead
+-- of encode, encoder(call) -> object with argument(value, i), done() -> bytes and optionally generic(name),
+-- error_type(name), return_type(text); results: on_return(values, call), on_void, on_throw(err, call)
+-- @treturn table name, encode, decode
+mc.codec = codecs.define
 
 --- Links this node to another over bytes that the user moves: see lua/transport.lua.
 mc.transport = transport.new

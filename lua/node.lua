@@ -482,4 +482,23 @@ for _, peer in ipairs(node.config.options and node.config.options.nodes or {}) d
   node.peer_up(peer[1], peer[2], peer[3])
 end
 
+--- Codecs: loaded when one is used, by this node or by a message that comes.
+
+core.register("mc.codec", {}, error, function(sent)
+  require "mooncast.intercept" -- registers its own
+  local _, _, decode = core.registered "mc.codec"
+  return decode(sent)
+end)
+
+-- What createSystem or the command line chose or, natively, the environment.
+local function chosen_codec()
+  if node.config.options then return node.config.options.codec end
+  return os and os.getenv "MOONCAST_CODEC"
+end
+
+if (chosen_codec() or "cbor") ~= "cbor" then
+  require "mooncast.intercept"
+  require("mooncast.codec").use(chosen_codec())
+end
+
 return node

@@ -42,4 +42,15 @@ function signature.compile_all(signatures)
   return compiled
 end
 
+--- The results that compiled letters declare, as text; nil when they declare none.
+-- @usage signature.results "si?>b?."  --> "boolean?, ..."
+function signature.results(compiled)
+  local results = compiled:match ">(.*)$"
+  local names = { ["."] = "..." }
+  for name, letter in pairs(letters) do names[letter] = name end
+  return results and (results:gsub("(.)(%??)", function(letter, optional)
+    return ", " .. names[letter] .. optional
+  end):sub(3))
+end
+
 return signature

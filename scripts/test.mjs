@@ -19,6 +19,9 @@ const jsTests = readdirSync("spec", { recursive: true })
   .filter((path) => /\.m?js$/.test(path) && !path.includes("node_modules") && readFileSync(path, "utf8").includes('"node:test"'))
   .sort();
 
+// What must hold whatever calls are encoded in.
+const calls = ["call", "cast", "error", "ref", "signature"].map((name) => `spec/bindings/${name}_spec.lua`);
+
 const suites = [
   { name: "lint", run: [make, "-s", "lint"] },
   { name: "C unit tests (ASan, UBSan)", run: [make, "-s", "unit"] },
@@ -43,6 +46,14 @@ const suites = [
     run: busted("ring"),
   },
   { name: "busted, wasm, ports", run: busted("port") },
+  {
+    name: "busted, calls in JSON, native",
+    run: ["env", `MOONCAST_WORKERS=${WORKERS}`, "MOONCAST_CODEC=json", "lua5.4", "spec/support/run_busted.lua", ...calls],
+  },
+  {
+    name: "busted, calls in JSON, wasm",
+    run: ["node", "worker-shell/cli.js", "test", "--workers", WORKERS, "--codec", "json", ...calls],
+  },
   {
     name: "simulation, native",
     build: [make, "-s", "sim"],

@@ -47,6 +47,11 @@ return {
   C8 = "bindings/call_spec.lua worker-shell/transcript.test.js",
   C9 = "bindings/call_spec.lua bindings/coroutine_spec.lua bindings/task_spec.lua "
     .. "worker-shell/kill.test.js",
+  C10 = "lua/codec_spec.lua",
+  C11 = "lua/codec_spec.lua",
+  C12 = "lua/codec_spec.lua",
+  C13 = "bindings/signature_spec.lua",
+  C14 = "lua/codec_spec.lua",
   C15 = "lua/context_spec.lua runtime/call_test.c worker-shell/context.test.js",
   C16 = "bindings/cast_spec.lua runtime/credit_test.c runtime/dispatch_test.c runtime/node_test.c",
   C18 = "bindings/large_spec.lua",
@@ -70,7 +75,10 @@ return {
   F3 = "bindings/value_spec.lua",
   F4 = "bindings/hostile.test.js bindings/hostile_spec.lua runtime/envelope_test.c runtime/hostile_test.c "
     .. "runtime/value_test.c",
+  F5 = "lua/codec_spec.lua",
+  F6 = "lua/codec_spec.lua",
   F7 = "bindings/hostile.test.js bindings/hostile_spec.lua",
+  F8 = "lua/codec_spec.lua",
   F9 = "bindings/value_spec.lua",
   F10 = "bindings/signature_spec.lua",
   G1 = "bindings/async_spec.lua sim/deadline_spec.lua",

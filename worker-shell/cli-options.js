@@ -11,6 +11,8 @@ export const USAGE = `usage: mooncast [options] [script [args]]
   --workers N      how many Lua nodes to start (default: one less than there are processors);
                    0 runs one node in the main thread
   --link ring|port how workers are linked (default: ring, over shared memory)
+  --codec NAME     what calls between nodes are encoded in: cbor (the default), json, or one of the
+                   program's own (mc.codec)
   --               end the options
   -                run what comes from standard input, and end the options
 
@@ -27,7 +29,7 @@ const LINKS = ["ring", "port"];
  * @typedef {object} Command
  * @property {{ kind: "stat" | "module", text: string }[]} before what runs before the script
  * @property {boolean} interactive @property {boolean} version @property {boolean} help
- * @property {number} [workers] @property {"ring" | "port"} [link]
+ * @property {number} [workers] @property {"ring" | "port"} [link] @property {string} [codec]
  * @property {string} [script] "-" for standard input
  * @property {string[]} args
  */
@@ -45,6 +47,10 @@ const valued = {
   "--link": (command, text) => {
     if (!LINKS.includes(text)) throw new UsageError(`--link wants ring or port, not '${text}'`);
     command.link = text;
+  },
+  "--codec": (command, text) => {
+    if (text === "") throw new UsageError("--codec wants a codec's name");
+    command.codec = text;
   },
 };
 

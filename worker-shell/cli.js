@@ -83,10 +83,10 @@ function isIdle({ interactive, script, before }) {
 }
 
 async function run(command) {
-  const { workers, link, script, args } = command;
+  const { workers, link, codec, script, args } = command;
   if (script !== undefined && script !== "-") checkReadable(script);
   const onExit = (status) => process.exit(status);
-  const system = await createSystem({ workers, link, args: [script ?? "mooncast", ...args], onExit, detectStuck: true });
+  const system = await createSystem({ workers, link, codec, args: [script ?? "mooncast", ...args], onExit, detectStuck: true });
   try {
     await runGiven(system, command);
   } catch (error) {

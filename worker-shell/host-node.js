@@ -26,13 +26,14 @@ import {
 } from "./envelope.js";
 import { ActorError, errorCodes, errorText } from "./errors.js";
 import { HostActor } from "./host-actor.js";
-import { decodeError, encodeRaised, encodeRefusal, outcome } from "./host-answer.js";
+import { decodeError, decodeResults, encodeRaised, encodeRefusal, outcome } from "./host-answer.js";
 import { HostPeer } from "./host-peer.js";
+import { fromJson, toJson } from "./json.js";
 import { PendingCall, checkRequest } from "./pending-call.js";
 import { Prober } from "./probe.js";
 import { RefTable, RemoteRef } from "./ref.js";
 import { randomId, randomSecret } from "./random.js";
-import { decodeValues } from "./value.js";
+import { Payload, decodeValues } from "./value.js";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -45,11 +46,13 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @property {number} [callTimeout] milliseconds; Infinity for none
  * @property {(name: string, incarnation: number) => { send(bytes: Uint8Array): void } | string} connect
  *   the outgoing link to a node, or the code of the error that explains why there is none
+ * @property {string} [codec] "json": what calls are encoded in; the built-in one otherwise
  * @property {() => number} [now] monotonic milliseconds
  * @property {(text: string, error: unknown) => void} [onError] an error that nobody waits for
  * @property {(peer: HostPeer, error: Error) => void} [onMalformed] a link that was dropped
  */
 
+const SYSTEM_TYPES = new Set(["mc.node", "mc.host"]);
 const KIND_NAMES = { [Kind.CALL]: "call", [Kind.CAST]: "cast", [Kind.STOP]: "stop" };
 
 export class HostNode {
@@ -70,6 +73,7 @@ export class HostNode {
     this.incarnation = options.incarnation ?? randomId();
     this.now = options.now ?? (() => performance.now());
     this.callTimeout = options.callTimeout ?? DEFAULT_TIMEOUT_MS;
+    this.codec = options.codec === "json" ? "json" : undefined;
     this.refs = new RefTable(this);
     this.#options = options;
     this.#deadlines = new Deadlines(this.now);
@@ -174,7 +178,7 @@ export class HostNode {
         request.turn?.waits.delete(wait);
       };
       const cancel = () => peer.send(encodeCancel({ call: id, ...address }));
-      const about = { type: address.type, method: request.method, node: peer.name };
+      const about = { type: address.type, method: request.method, node: peer.name, codec: this.#codecFor(address) };
       const call = new PendingCall(about, frame, { done, cancel, resolve, reject });
       call.expireAt(this.#deadlines, since, deadline);
       call.abortWith(request.signal);
@@ -197,7 +201,16 @@ export class HostNode {
     }
     const type = typeHash(address.type);
     const carried = carriedBy(turn?.carried ?? NOTHING, request);
-    return encodeCall({ call, instance, secret, type, method, remaining, ...carried, chain, args });
+    return encodeCall({ call, instance, secret, type, method, remaining, ...carried, chain, args: this.#packed(address, args) });
+  }
+
+  /** What the system sends, to its own actors, is never in a codec. */
+  #codecFor(address) {
+    return SYSTEM_TYPES.has(address.type) ? undefined : this.codec;
+  }
+
+  #packed(address, args) {
+    return this.#codecFor(address) ? [toJson(args, "arguments")] : args;
   }
 
   /** When a call ends, and what of it goes along: only a deadline that somebody chose. */
@@ -211,7 +224,7 @@ export class HostNode {
   /** What cannot reach its node any more is a dead letter, as what reaches a dead actor is. */
   async #cast(address, method, args, carried) {
     const { instance, secret } = address;
-    const frame = encodeCast({ instance, secret, type: typeHash(address.type), method, ...carried, args });
+    const frame = encodeCast({ instance, secret, type: typeHash(address.type), method, ...carried, args: this.#packed(address, args) });
     try {
       const peer = this.#peerFor(address);
       await new Promise((sent, failed) => {
@@ -347,7 +360,7 @@ export class HostNode {
       return;
     }
     try {
-      if (envelope.kind === Kind.REPLY) call.succeed(outcome(decodeValues(envelope.body, this.refs)));
+      if (envelope.kind === Kind.REPLY) call.succeed(outcome(decodeResults(envelope.body, call, this.refs)));
       else call.fail(decodeError(envelope, call, this.refs));
     } catch (error) {
       call.fail(error);
@@ -389,6 +402,15 @@ export class HostNode {
   #message(peer, envelope) {
     const cast = envelope.kind === Kind.CAST;
     const remaining = envelope.remaining ?? Infinity;
+    let codec; // known when the arguments were decoded
+    const decode = () => {
+      const values = decodeValues(envelope.body, this.refs);
+      if (values.length !== 1 || !(values[0] instanceof Payload)) return values;
+      const args = fromJson(values[0], this.refs);
+      codec = values[0].codec;
+      return args;
+    };
+    const answer = (values) => encodeReply({ call: envelope.call, results: codec ? [toJson(values, "results")] : values });
     return {
       kind: KIND_NAMES[envelope.kind],
       method: envelope.method ?? "stop",
@@ -399,10 +421,10 @@ export class HostNode {
       chain: envelope.chain ?? [],
       trace: envelope.trace ?? null,
       context: envelope.context ?? null,
-      decode: () => decodeValues(envelope.body, this.refs),
-      reply: (values) => cast || this.#send(peer, encodeReply({ call: envelope.call, results: values })),
+      decode,
+      reply: (values) => cast || this.#send(peer, answer(values)),
       fail: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, encodeRefusal(envelope.call, error))),
-      raise: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, encodeRaised(envelope.call, error))),
+      raise: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, encodeRaised(envelope.call, error, codec))),
       done: () => cast && this.#handled(peer, envelope.instance),
     };
   }

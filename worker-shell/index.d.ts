@@ -145,6 +145,8 @@ export interface SystemOptions {
   args?: Value[];
   /** How workers are linked: "ring" where memory can be shared. */
   link?: "ring" | "port";
+  /** What calls between nodes are encoded in: "cbor", "json", or a codec of the program's. Calls from JavaScript use the first two. */
+  codec?: "cbor" | "json" | (string & {});
   /** Milliseconds that a call without a timeout of its own waits: 30000. */
   callTimeout?: number;
   /** Bytes that Lua may use in each node; no limit unless set. What needs more raises "not enough memory". */

@@ -24,15 +24,16 @@ export class PendingCall {
   cause = undefined;
 
   /**
-   * @param {{ type: string, method: string, node: string }} call
+   * @param {{ type: string, method: string, node: string, codec?: string }} call
    * @param {Uint8Array} frame
    * @param {{ done: () => void, cancel: () => void, resolve: (value: unknown) => void, reject: (error: Error) => void }} settle
    *   done: it is pending no more; cancel: tells whoever was called
    */
-  constructor({ type, method, node }, frame, { done, cancel, resolve, reject }) {
+  constructor({ type, method, node, codec }, frame, { done, cancel, resolve, reject }) {
     this.type = type;
     this.method = method;
     this.node = node;
+    this.codec = codec;
     this.label = `${type}:${method}`;
     /** How it stands in the queue to its actor. */
     this.request = { frame, cast: false, dropped: false, sent: () => (this.#sent = true) };

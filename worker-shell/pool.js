@@ -131,9 +131,10 @@ export class Pool {
   }
 
   #config({ name, incarnation, secret }) {
-    const { callTimeout, maxMemory, link, version, args, hostRef } = this.#options;
+    const { callTimeout, maxMemory, link, version, args, hostRef, codec } = this.#options;
     const nodes = this.list().map((node) => [node.name, node.incarnation, node.secret]);
     const options = { nodes, link, version, args, call_timeout_ms: callTimeout };
+    if (codec) options.codec = codec;
     if (maxMemory) options.max_memory = maxMemory;
     return encodeConfig({ name, incarnation, secret, host: hostRef, options });
   }

@@ -92,6 +92,7 @@ export class System {
     return new HostNode({
       name: "host",
       callTimeout: this.#options.callTimeout ?? DEFAULT_CALL_TIMEOUT_MS,
+      codec: this.#options.codec,
       connect: (name, incarnation) => this.#pool.route(name, incarnation),
       onError: (text) => this.#event("host", { type: "log", level: "error", text }),
       onMalformed: (peer, error) => this.#dropped(peer, error),
@@ -118,7 +119,7 @@ export class System {
   #makePool(module, hostRef) {
     const { name, incarnation } = this.#host;
     const { args = [], startTimeout = START_TIMEOUT_MS, callTimeout = DEFAULT_CALL_TIMEOUT_MS } = this.#options;
-    const { files, stdout, stderr, workerUrl, maxMemory } = this.#options;
+    const { files, stdout, stderr, workerUrl, maxMemory, codec } = this.#options;
     const capture = stdout !== undefined || stderr !== undefined;
     return new Pool(
       {
@@ -129,6 +130,7 @@ export class System {
         hostRef,
         callTimeout,
         maxMemory,
+        codec,
         startTimeout,
         args,
         version: VERSION,

@@ -17,23 +17,33 @@ import { RemoteRef, addressKey } from "./ref.js";
 /** Containers in one another: MC_MAX_DEPTH. */
 export const MAX_DEPTH = 100;
 
-const ERROR_TYPE = "mc.Error";
+export const ERROR_TYPE = "mc.Error";
+const PAYLOAD_TYPE = "mc.codec";
 const SMALLEST_INT = -(2n ** 63n);
 const LARGEST_INT = 2n ** 63n - 1n;
 const INT64_RANGE = 2 ** 63;
 const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
+/** What a codec made of arguments, results or an error: one value of the registered type mc.codec. */
+export class Payload {
+  /** @param {string} codec its name @param {string} text */
+  constructor(codec, text) {
+    this.codec = codec;
+    this.text = text;
+  }
+}
+
 /* ---- to the wire ------------------------------------------------------------------------------ */
 
 /** Thrown with the inner end of a path, which grows on the way out. */
-class Unsendable extends Error {
+export class Unsendable extends Error {
   constructor(what) {
     super(what);
     this.path = "";
   }
 }
 
-function isPlain(value) {
+export function isPlain(value) {
   const prototype = Object.getPrototypeOf(value);
   // Objects of another realm (an iframe, node:vm) are plain too.
   return prototype === null || Object.getPrototypeOf(prototype) === null;
@@ -48,7 +58,7 @@ function article(word) {
   return /^[AEIOUaeiou]/.test(word) ? `an ${word}` : `a ${word}`;
 }
 
-function step(key) {
+export function step(key) {
   if (typeof key === "number") return `[${key}]`;
   if (typeof key !== "string") return `[${typeof key === "bigint" ? key : typeof key}]`;
   return IDENTIFIER.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
@@ -101,6 +111,7 @@ class Encoder {
     const address = RemoteRef.addressOf(value);
     if (address) return this.#ref(address);
     if (value instanceof ActorError) return this.#error(value);
+    if (value instanceof Payload) return this.#payload(value);
     return this.#container(value);
   }
 
@@ -182,6 +193,13 @@ class Encoder {
     writer.text(address.type);
   }
 
+  #payload({ codec, text }) {
+    this.#writer.tag(Tag.OBJECT);
+    this.#writer.array(2);
+    this.#writer.text(PAYLOAD_TYPE);
+    this.#array([codec, text]);
+  }
+
   #error(error) {
     if (error.code === RAISED) return this.value(error.value);
     const fields = { code: error.code, message: bareText(error), node: error.node };
@@ -211,9 +229,9 @@ export function encodeValue(writer, value, what = "value") {
   refused(what, () => new Encoder(writer).value(value));
 }
 
-function refused(what, encode) {
+export function refused(what, encode) {
   try {
-    encode();
+    return encode();
   } catch (error) {
     if (!(error instanceof Unsendable)) throw error;
     throw new ActorError("unsendable", `cannot send ${error.message} at ${what}${error.path}${advice(error)}`);
@@ -231,7 +249,7 @@ function isIntegral(value) {
   return Number.isInteger(value) && value >= -INT64_RANGE && value < INT64_RANGE;
 }
 
-function toHex(bytes) {
+export function toHex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
@@ -339,12 +357,21 @@ class Decoder {
   #registered() {
     if (this.#reader.array() !== 2) throw malformed("a registered value that has not two fields");
     const type = this.#reader.name();
+    if (type === PAYLOAD_TYPE) return this.#payload(this.value());
     if (type !== ERROR_TYPE) throw new ActorError("type_not_allowed", `nothing is registered as ${type}`);
     return toError(this.value());
   }
+
+  #payload(value) {
+    if (this.#depth > 1) throw malformed("a payload inside of a value");
+    if (!Array.isArray(value)) throw malformed("a payload without its codec's name");
+    const [codec, text] = value.map((item) => (item instanceof Uint8Array ? new TextDecoder().decode(item) : item));
+    if (typeof codec !== "string" || typeof text !== "string") throw malformed("a payload without its codec's name");
+    return new Payload(codec, text);
+  }
 }
 
-function toRecord(entries) {
+export function toRecord(entries) {
   const record = {};
   for (const [key, value] of entries) {
     if (Object.hasOwn(record, key)) throw malformed("a key that stands twice in a map");
@@ -358,7 +385,7 @@ function toRecord(entries) {
   return record;
 }
 
-function toMap(entries) {
+export function toMap(entries) {
   const seen = new Set();
   for (const [key] of entries) {
     const identity = keyIdentity(key);
@@ -375,7 +402,7 @@ function stringField(value, name) {
   return field instanceof Uint8Array ? new TextDecoder().decode(field) : field;
 }
 
-function toError(value) {
+export function toError(value) {
   const [code, message, node] = ["code", "message", "node"].map((name) => stringField(value, name));
   if (!errorCodes.includes(code) || typeof message !== "string") throw malformed("an mc.Error without its fields");
   return new ActorError(code, message, { transport: false, node: typeof node === "string" ? node : undefined });
