@@ -107,7 +107,8 @@ describe("a codec", function()
 
   it("that signs tells every change of a bit, and the handler does not run [C11]", function()
     with("signed", echo.echo, echo, "payload", { 1, 2 })
-    local ran, at, size = echo:count(), 0, nil
+    local ran, at = echo:count(), 0
+    local size
     repeat
       at = at + 1
       codecs.flip = { at, 1 << at % 8 }
