@@ -24,7 +24,6 @@ const node = (who, script, figures, ...args) => ({ who, figures, run: ["node", `
 export const PROGRAMS = ["fib", "queens", "strings", "tables", "sort", "binary_trees", "methods", "pcall", "error",
   "coroutine", "mandelbrot"];
 const SWITCHES = ["switch", "switch_in_pcall"];
-const programs = [...PROGRAMS, ...SWITCHES].map((name) => `program_${name}`);
 
 const CALLS = ["coroutine_switch", "coroutine_switch_in_pcall", "await", "await_in_pcall", "same_node_call",
   "same_node_cast", "round_trip", "calls_from_100", "cast"];
@@ -78,12 +77,14 @@ export const groups = {
     { who: "Erlang", figures: ["spawn", "actor_bytes", "thread_ring"], run: erlang(2, "actors", seconds) },
     { who: "Erlang, one scheduler", figures: ["spawn", "actor_bytes", "thread_ring"], run: erlang(1, "actors", seconds) },
   ],
-  programs: (seconds) => [
-    stock("programs.lua", programs, seconds),
-    ring("programs.lua", programs, seconds),
-    node("wasmoon", "programs.mjs", programs, "wasmoon", seconds),
-    node("fengari", "programs.mjs", programs, "fengari", seconds),
-  ],
+  // A process for each program: none finds what another left on the heap.
+  programs: (seconds) =>
+    [...PROGRAMS, ...SWITCHES].flatMap((name) => [
+      stock("programs.lua", [`program_${name}`], seconds, name),
+      ring("programs.lua", [`program_${name}`], seconds, name),
+      node("wasmoon", "programs.mjs", [`program_${name}`], "wasmoon", seconds, name),
+      node("fengari", "programs.mjs", [`program_${name}`], "fengari", seconds, name),
+    ]),
   start: () => [
     node("bare worker", "start.mjs", ["first_answer", "second_node"], "bare"),
     node("wasm, rings", "start.mjs", ["first_answer", "second_node"], "ring"),

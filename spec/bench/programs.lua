@@ -1,8 +1,8 @@
 -- Runs the programs in lua/ in whatever Lua this is: reports how often per second each does its work.
 -- They know nothing of where they run; this file takes what it needs as arguments.
 --
---     lua5.4 spec/bench/programs.lua stock 0.2
---     mooncast spec/bench/programs.lua 0.2
+--     lua5.4 spec/bench/programs.lua stock 0.2 [name...]
+--     mooncast spec/bench/programs.lua 0.2 [name...]
 --     wasmoon and fengari: programs.mjs
 
 local NAMES = { "fib", "queens", "strings", "tables", "sort", "binary_trees", "methods", "pcall", "error", "coroutine",
@@ -45,5 +45,5 @@ if first == "stock" then
   run(read, require "socket".gettime, tonumber(second), report, select(3, ...))
 else
   local mc = require "mooncast"
-  mc.main(function(seconds) run(read, mc.now, tonumber(seconds), report) end)
+  mc.main(function(seconds, ...) run(read, mc.now, tonumber(seconds), report, ...) end)
 end

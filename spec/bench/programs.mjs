@@ -1,11 +1,10 @@
-// The programs in lua/ inside wasmoon or fengari, each in an engine of its own: prints lines
-// `figure value`, and `figure missing why` for one that it cannot run.
+// Programs in lua/ inside wasmoon or fengari: prints lines `figure value`.
 //
-//     node spec/bench/programs.mjs wasmoon 0.2
+//     node spec/bench/programs.mjs wasmoon 0.2 fib queens
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-const [where, seconds = "0.2"] = process.argv.slice(2);
+const [where, seconds = "0.2", ...names] = process.argv.slice(2);
 const read = (name) => readFileSync(new URL(name, import.meta.url), "utf8");
 const program = read("programs.lua");
 const source = (name) => read(`lua/${name}.lua`);
@@ -15,8 +14,8 @@ const report = (name, value) => console.log(`${name} ${value}`);
 async function wasmoon() {
   const { LuaFactory } = await import("wasmoon");
   const lua = await new LuaFactory().createEngine();
-  lua.global.set("host", { program, source, now, seconds: Number(seconds), report });
-  await lua.doString('load(host.program, "=programs")(host.source, host.now, host.seconds, host.report)');
+  lua.global.set("host", { program, source, now, seconds: Number(seconds), report, names });
+  await lua.doString('load(host.program, "=programs")(host.source, host.now, host.seconds, host.report, table.unpack(host.names))');
 }
 
 /** Fengari has no mapping of JavaScript's values of its own: a Lua function for each of these. */
@@ -41,7 +40,8 @@ function fengari() {
     report(to_jsstring(lua.lua_tostring(l, 1)), lua.lua_tonumber(l, 2));
     return 0;
   });
-  if (lua.lua_pcall(L, 4, 0, 0)) fail();
+  for (const name of names) lua.lua_pushstring(L, to_luastring(name));
+  if (lua.lua_pcall(L, 4 + names.length, 0, 0)) fail();
 }
 
 await { wasmoon, fengari }[where]();
