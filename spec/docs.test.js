@@ -110,6 +110,15 @@ test("docs/lua.md describes every field of the library and no other", () => {
   assert.deepEqual(described, fields);
 });
 
+test("docs/systems.md ends in a whole system of under a hundred lines, which ran above [M1]", () => {
+  const programs = blocks("docs/systems.md");
+  const { language, text } = programs.at(-1);
+  assert.ok(programs.length >= 4);
+  assert.equal(language, "lua");
+  assert.match(text, /mc\.transport/);
+  assert.ok(text.split("\n").length < 100);
+});
+
 test("docs/wire.md has the numbers of runtime/envelope.cddl", () => {
   const numbers = (text, pattern) => Object.fromEntries([...text.matchAll(pattern)].map(([, a, b]) => [a, b]));
   const defined = numbers(read("runtime/envelope.cddl"), /^(\w+) +=\s*\[ kind: (\d+)/gm);

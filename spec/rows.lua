@@ -37,6 +37,7 @@ return {
   B14 = "bindings/ref_spec.lua",
   B15 = "bindings/ref_spec.lua",
   B16 = "lua/hold_spec.lua",
+  B17 = "lua/proxy_spec.lua",
   C1 = "bindings/call_spec.lua",
   C2 = "bindings/call_spec.lua",
   C3 = "bindings/call_spec.lua bindings/coroutine_spec.lua bindings/task_spec.lua",
@@ -127,4 +128,5 @@ return {
   K21 = "bindings/async_spec.lua",
   K22 = "bindings/embedding.test.js",
   L1 = "bindings/component_test.c lua/components_spec.lua worker-shell/round-trip.test.js",
+  M1 = "docs.test.js",
 }
