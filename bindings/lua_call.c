@@ -127,7 +127,7 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   t->letters = mc__lua_signature(L, turn->actor, name);
   if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
   if (code) return direct_refused(L, M, t, self, code, why.text);
-  int around = named ? mc__lua_wrap_handler(M, t, L, name) : 0;
+  int around = named && M->intercepted ? mc__lua_wrap_handler(M, t, L, name) : 0;
   M->depth++;
   int status = mc__lua_task_run(M, L, t, nargs + 1 + around, &nresults);
   M->depth--;
@@ -410,6 +410,7 @@ typedef struct starting {
   mc_reader *arguments;
   mc_lua_task *t;
   mc_error code;
+  bool packed; /* by a codec */
   mc_lua_why why;
 } starting;
 
@@ -440,7 +441,8 @@ static void give(lua_State *L, starting *s, int nargs) {
   if (lua_checkstack(s->t->co, nargs + 8)) {
     lua_xmove(L, s->t->co, nargs + 2);
     s->t->nargs = nargs + 1;
-    if (s->turn->kind != MC_STOP) s->t->nargs += mc__lua_wrap_handler(s->M, s->t, L, 2);
+    if (s->packed || (s->M->intercepted && s->turn->kind != MC_STOP))
+      s->t->nargs += mc__lua_wrap_handler(s->M, s->t, L, 2);
   } else {
     s->code = MC_E_OUT_OF_MEMORY;
   }
@@ -499,8 +501,8 @@ static int start_protected(lua_State *L) {
   s->code = mc__lua_read_all(s->M, L, s->arguments, &nargs, &s->why);
   if (s->code) return 0;
   mc__lua_keep_object(s->M, L, s->t, turn->actor);
-  if (nargs != 1 || !mc__lua_is_packed(s->M, L, 5))
-    s->t->letters = mc__lua_signature(L, turn->actor, 2);
+  s->packed = nargs == 1 && mc__lua_is_packed(s->M, L, 5);
+  if (!s->packed) s->t->letters = mc__lua_signature(L, turn->actor, 2);
   s->code = mc__lua_check_arguments(L, s->t->letters, 5, nargs, &s->why);
   if (!s->code) give(L, s, nargs);
   return 0;
