@@ -58,6 +58,7 @@ help:
 	@echo 'make native   $(B)/native/: mooncast.so for stock lua5.4 and busted, libmooncast.a for C programs'
 	@echo 'make install  both, with headers and a pkg-config file, below PREFIX ($(PREFIX))'
 	@echo 'make example  builds and runs the C program in bindings/examples'
+	@echo 'make test-browsers  the Lua and the JavaScript suite in Chromium, Firefox and WebKit'
 	@echo 'make unit     the C unit tests, under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make sim      $(B)/sim/: a Lua and a wasm with nodes under a simulated clock and network, for spec/sim'
 	@echo 'make sanitize  the native specs under sanitizers and valgrind'
@@ -430,6 +431,10 @@ lint: $(B)/deps-wasm.stamp $(B)/deps-native.stamp $(B)/deps-test.stamp $(B)/npm.
 .PHONY: format
 format: $(B)/deps-test.stamp
 	clang-format -i $(wildcard runtime/*.[ch] runtime/include/*.h bindings/*.[ch] bindings/*/*.[ch] spec/*/*.[ch])
+
+.PHONY: test-browsers
+test-browsers: wasm $(B)/deps-browsers.stamp
+	@node scripts/test-browsers.mjs
 
 .PHONY: test
 test:

@@ -7,7 +7,10 @@ const shared = [
   "queueMicrotask", "setInterval", "setTimeout", "structuredClone",
 ];
 const node = ["Buffer", "process", "setImmediate", "clearImmediate"];
-const page = ["document", "location", "self", "postMessage", "window", "customElements", "HTMLElement"];
+const page = [
+  "CustomEvent", "addEventListener", "crossOriginIsolated", "parent", "removeEventListener",
+  "document", "location", "self", "postMessage", "window", "customElements", "HTMLElement",
+];
 
 const known = (...names) => Object.fromEntries(names.flat().map((name) => [name, "readonly"]));
 

@@ -27,6 +27,16 @@ enum open_flag {
   OPEN_EXCLUSIVE = 32,
 };
 
+struct lua_State;
+typedef void lua_function(struct lua_State *L, void *ud);
+
+// See wasm_lua.h.
+void mc_lua_call(lua_function *f, struct lua_State *L, void *ud) { f(L, ud); }
+// The linker's optimizer does not inline what has an address.
+__attribute__((used)) void (*volatile mc_lua_call_kept)(lua_function *,
+                                                        struct lua_State *,
+                                                        void *) = mc_lua_call;
+
 static int set_errno(int result) {
   if (result >= 0) return result;
   errno = -result;

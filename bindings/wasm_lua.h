@@ -10,10 +10,12 @@
 
 // Lua would take _setjmp and _longjmp, which clang does not lower to wasm's exceptions.
 #define LUAI_THROW(L, c) longjmp((c)->b, 1)
-#define LUAI_TRY(L, c, a)    \
-  if (setjmp((c)->b) == 0) { \
-    a                        \
-  }
+// What is tried is always (*f)(L, ud). WebKit's wasm interpreter (2.50) does not catch what leaves an
+// indirect call that stands in the try block itself: this calls it from another function.
+#define LUAI_TRY(L, c, a) \
+  if (setjmp((c)->b) == 0) mc_lua_call(f, L, ud);
+struct lua_State;
+void mc_lua_call(void (*f)(struct lua_State *L, void *ud), struct lua_State *L, void *ud);
 #define luai_jmpbuf jmp_buf
 
 // Opening a file again is how the loader gets at a binary chunk: here both modes are the same.

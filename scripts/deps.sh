@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what a target of the Makefile needs and the machine lacks: `scripts/deps.sh wasm native test fuzz`.
+# Installs what a target of the Makefile needs and the machine lacks: `scripts/deps.sh wasm native test fuzz browsers`.
 # What is there already, from whatever source, is left alone. As root on Debian and its kin it uses
 # apt-get; anywhere else it stops with one message that names what to install.
 set -eu
@@ -18,6 +18,9 @@ fuzzer_runtime() {
   printf 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { return d && n > 99; }' |
     "${FUZZ_CC:-clang}" -x c -fsanitize=fuzzer,address,undefined -o build/fuzzer-probe -
 }
+# WebKitGTK's own small browser lies beside its libraries.
+mini_browser() { ls /usr/lib/*/webkit2gtk-*/MiniBrowser; }
+have_busted() { test -f /usr/share/lua/5.4/busted/init.lua; }
 libc_header() { printf '#include <stdio.h>\n' | "${CC:-cc}" -E -; }
 
 node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null && have npm >/dev/null || {
@@ -68,8 +71,15 @@ for goal in "$@"; do
     need lua-cjson lua_module cjson
     need lua-socket lua_module socket
     ;;
+  browsers)
+    need chromium have chromium
+    need firefox-esr have firefox-esr
+    need webkit2gtk-driver mini_browser
+    need xvfb have Xvfb
+    need lua-busted have_busted
+    ;;
   *)
-    echo "usage: $0 [wasm] [native] [test] [fuzz] [sanitize] [bench]" >&2
+    echo "usage: $0 [wasm] [native] [test] [fuzz] [sanitize] [bench] [browsers]" >&2
     exit 2
     ;;
   esac

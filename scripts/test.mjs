@@ -4,7 +4,8 @@
 // line of its own, or what node's test runner prints. One that fails without saying which test,
 // crashes, takes too long or runs no test counts as a failure more. The last line is the sum.
 import { spawn } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+
+import { jsFiles } from "../spec/browser/suites.js";
 
 const make = process.env.MAKE || "make";
 // Two nodes besides the one that the specs run on.
@@ -13,11 +14,8 @@ const busted = (link) => ["node", "worker-shell/cli.js", "test", "--workers", WO
 // Nodes under a simulated clock and network; in the other suites these specs are skipped.
 const simulation = ["spec/support/run_busted.lua", "spec/sim"];
 
-// Test files in JavaScript, wherever under spec/ they are: they import node's test runner.
-const jsTests = readdirSync("spec", { recursive: true })
-  .map((name) => `spec/${name}`)
-  .filter((path) => /\.m?js$/.test(path) && !path.includes("node_modules") && readFileSync(path, "utf8").includes('"node:test"'))
-  .sort();
+// Those of spec/browser/ are for pages alone.
+const jsTests = jsFiles().filter((path) => !path.startsWith("spec/browser/"));
 
 // What must hold whatever calls are encoded in.
 const calls = ["call", "cast", "error", "ref", "signature"].map((name) => `spec/bindings/${name}_spec.lua`);

@@ -106,7 +106,7 @@ return {
   I9 = "worker-shell/topology.test.js",
   I12 = "worker-shell/transcript.test.js",
   I13 = "lua/transport_spec.lua",
-  I15 = "worker-shell/topology.test.js",
+  I15 = "worker-shell/unshared.test.js",
   I16 = "worker-shell/size.test.js",
   I18 = "worker-shell/kill.test.js worker-shell/topology.test.js",
   I20 = "lua/election_spec.lua",

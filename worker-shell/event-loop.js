@@ -45,7 +45,7 @@ export class EventLoop {
   accept(peer, port) {
     const receive = (bytes) =>
       this.#guard(() => {
-        if (!this.deliver(peer, bytes)) this.#drop(peer);
+        if (!this.#stopped && !this.deliver(peer, bytes)) this.#drop(peer);
       });
     this.#readers.set(peer, new PortReader(port, receive));
   }
@@ -90,9 +90,20 @@ export class EventLoop {
     this.#writers.delete(peer);
   }
 
-  stop() {
+  /** Nothing runs any more. Resolves when the peers have all that was sent to them. */
+  async end() {
+    this.#halt();
+    await Promise.all([...this.#writers.values()].map((writer) => writer.end()));
+    this.stop();
+  }
+
+  #halt() {
     this.#stopped = true;
     clearTimeout(this.#timer);
+  }
+
+  stop() {
+    this.#halt();
     for (const peer of [...this.#readers.keys(), ...this.#writers.keys()]) this.#forget(peer);
   }
 

@@ -10,7 +10,7 @@
  *   down    name, incarnation                       log     level, text, seq
  *   probe   round                                   output  fd, bytes
  *   logged  count                                   idle    round, idle, traffic
- *   close                                           closed | trap  message | exit  status
+ *   close   last: nobody is left to hear of it      closed | trap  message | exit  status
  */
 import { EventLoop } from "./event-loop.js";
 import { Exit, NodeInstance } from "./node-instance.js";
@@ -206,10 +206,14 @@ export class NodeShell {
     this.#stop();
   }
 
-  close() {
-    this.#stop();
+  /** The node's last words are sent, and have arrived when the host hears that it is closed. */
+  close(last) {
+    this.#stopped = true;
     this.#instance?.close();
-    this.#post("closed");
+    const closed = () => this.#post("closed");
+    if (!last && this.#loop) return this.#loop.end().then(closed);
+    this.#loop?.stop();
+    return closed();
   }
 }
 
@@ -236,7 +240,7 @@ const handlers = {
   logged({ count }) {
     this.logged(count);
   },
-  close() {
-    this.close();
+  close({ last }) {
+    this.close(last);
   },
 };

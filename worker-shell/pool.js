@@ -10,8 +10,14 @@ import { randomId, randomSecret } from "./random.js";
 import { Doorbells } from "./ring.js";
 import { WorkerHandle } from "./worker-handle.js";
 
-/** Nodes that can live at a time: each has a doorbell. */
+/** Nodes that can live at a time. */
 const MAX_NODES = 1024;
+/**
+ * Each node has a doorbell. A page cannot tell when a worker that it terminated is gone: until then
+ * it may sleep on its doorbell, and take the wakeups of whoever has it next. So a doorbell is used
+ * again only after all others were.
+ */
+const DOORBELLS = 4 * MAX_NODES;
 
 /**
  * @typedef {object} PoolOptions
@@ -47,7 +53,7 @@ export class Pool {
   constructor(options, listener) {
     this.#options = options;
     this.#listener = listener;
-    if (options.link === "ring") this.#doorbells = Doorbells.create(MAX_NODES);
+    if (options.link === "ring") this.#doorbells = Doorbells.create(DOORBELLS);
   }
 
   /** Living nodes, in the order they were started. @returns {WorkerHandle[]} */
@@ -101,8 +107,8 @@ export class Pool {
   }
 
   #takeSlot() {
-    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
-    if (slot >= MAX_NODES) throw new ActorError("overloaded", `there can be ${MAX_NODES} nodes at a time`);
+    if (this.#nodes.size >= MAX_NODES) throw new ActorError("overloaded", `there can be ${MAX_NODES} nodes at a time`);
+    const slot = this.#nextSlot < DOORBELLS ? this.#nextSlot++ : this.#freeSlots.shift();
     this.#doorbells?.clear(slot);
     return slot;
   }
@@ -207,6 +213,6 @@ export class Pool {
   }
 
   async close() {
-    await Promise.all(this.list().map((node) => node.close()));
+    await Promise.all(this.list().map((node) => node.close(true)));
   }
 }

@@ -1,6 +1,7 @@
 /**
  * A link over a MessagePort: one transferred ArrayBuffer per batch. A port never pushes back, so the
- * receiver tells how much it has taken, and the sender keeps no more than a window on the way.
+ * receiver tells how much it has taken, and the sender keeps no more than a window on the way. What a
+ * worker has sent may be lost with it: one that ends in order sends null and waits for the answer.
  */
 
 /** Bytes that may be on the way. */
@@ -11,6 +12,7 @@ export class PortWriter {
   #port;
   #left = PORT_WINDOW;
   #refused = false;
+  #taken;
 
   /**
    * @param {MessagePort} port
@@ -19,11 +21,20 @@ export class PortWriter {
   constructor(port, onRoom) {
     this.#port = port;
     port.onmessage = ({ data }) => {
+      if (data === null) return this.#taken?.();
       this.#left += data;
       if (!this.#refused) return;
       this.#refused = false;
-      onRoom();
+      return onRoom();
     };
+  }
+
+  /** Nothing follows. Resolves when all that was written has arrived; never, if nobody reads any more. */
+  end() {
+    return new Promise((resolve) => {
+      this.#taken = resolve;
+      this.#port.postMessage(null);
+    });
   }
 
   /** Sends what the window allows. @param {Uint8Array} bytes @returns {number} how many */
@@ -51,8 +62,9 @@ export class PortReader {
   constructor(port, onBytes) {
     this.#port = port;
     port.onmessage = ({ data }) => {
+      if (data === null) return port.postMessage(null);
       this.#acknowledge(data.byteLength);
-      onBytes(new Uint8Array(data));
+      return onBytes(new Uint8Array(data));
     };
   }
 

@@ -94,6 +94,11 @@ export class RingLoop {
     this.#stopped = true;
   }
 
+  /** What was written stays in the rings for the peers to read. */
+  async end() {
+    this.stop();
+  }
+
   /** Steps once, for those who need to know how things stand. */
   settle() {
     this.#wake = this.#instance.step(BUDGET_MS);

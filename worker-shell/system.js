@@ -54,8 +54,8 @@ function checkOptions({ workers, link, callTimeout, maxMemory }) {
 
 async function compile(platform, wasm) {
   if (wasm instanceof WebAssembly.Module) return wasm;
-  if (wasm instanceof Uint8Array || wasm instanceof ArrayBuffer) return WebAssembly.compile(wasm);
   try {
+    if (wasm instanceof Uint8Array || wasm instanceof ArrayBuffer) return await WebAssembly.compile(wasm);
     return await platform.compile(wasm);
   } catch (error) {
     throw new Error(`cannot load the wasm: ${error.message}`, { cause: error });
@@ -217,7 +217,7 @@ export class System {
     await this.runSource(file, undefined, args);
   }
 
-  /** As run, with the program's text. @param {string} chunkname as load takes it */
+  /** As run, with the program's text. @param {string} chunkname a path, or = and a name */
   async runSource(chunkname, source, args = []) {
     const program = this.#newProgram();
     await program.load(chunkname, args, source);

@@ -149,22 +149,25 @@ export class WorkerHandle {
     this.#goodbye?.();
   }
 
-  /** Lets the node close itself, then takes its thread away. */
-  async close() {
+  /**
+   * Lets the node close itself, then takes its thread away.
+   * @param {boolean} [last] all others are closed, too
+   */
+  async close(last = false) {
     if (!this.alive) return this.#gone;
-    this.#closing ??= this.#sayGoodbye();
+    this.#closing ??= this.#sayGoodbye(last);
     await this.#closing;
     return this.kill("closed", `node ${this.name} was closed`);
   }
 
-  #sayGoodbye() {
+  #sayGoodbye(last) {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, GOODBYE_MS);
       this.#goodbye = () => {
         clearTimeout(timer);
         resolve();
       };
-      this.post("close");
+      this.post("close", { last });
     });
   }
 

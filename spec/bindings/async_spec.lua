@@ -109,8 +109,10 @@ for _, place in ipairs(world.places()) do
     it("hand on what is left, ever less [G4] [G6]", function()
       local last = mc.spawn { Worker, on = world.other() }
       local left, first, second = mc.deadline(5, function() return mc.remaining(), worker:remaining(last) end)
-      -- On the wire are whole milliseconds, rounded up.
-      assert.is_true(left <= 5 and first <= left + 0.001 and second <= first + 0.001 and second > 4, second)
+      -- On the wire are whole milliseconds, rounded up. A browser's clock may stand still meanwhile:
+      -- then only the rounding of floats is left, which may go up.
+      local most = 0.001 + 1e-6
+      assert.is_true(left <= 5 + 1e-6 and first <= left + most and second <= first + most and second > 4, second)
       assert.is_nil((worker:remaining()))
       mc.stop(last)
     end)

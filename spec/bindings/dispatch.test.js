@@ -75,8 +75,9 @@ function framed(envelope) {
   return frame;
 }
 
+const { valid, malformed } = await vectors("envelopes");
+
 describe("the bytes of a call", () => {
-  const { valid } = vectors("envelopes");
   const golden = (name) => valid.find((vector) => vector.name === name);
 
   it("are those of the golden vectors when a Lua node reads them, and when it writes them [C5]", () => {
@@ -237,8 +238,6 @@ describe("results that cannot be sent", () => {
 });
 
 describe("a header that is corrupt", () => {
-  const { malformed } = vectors("envelopes");
-
   /** A call of the node to the peer that is not answered yet; what it ends with is in `asked`. */
   function waiting() {
     const secret = new Uint8Array(16).fill(1);

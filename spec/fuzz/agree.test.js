@@ -20,8 +20,8 @@ function corpus(target) {
   return readdirSync(folder).map((name) => new Uint8Array(readFileSync(new URL(name, folder))));
 }
 
-function ofVectors(name) {
-  const { valid, malformed } = vectors(name);
+async function ofVectors(name) {
+  const { valid, malformed } = await vectors(name);
   return [...valid, ...malformed].map(({ hex }) => fromHex(hex));
 }
 
@@ -117,8 +117,8 @@ describe("C and JavaScript agree on values", () => {
     assert.ok(accepted > 1000 && tried - accepted > 1000, `${accepted} of ${tried}`);
   });
 
-  it("of the golden vectors", () => {
-    const [accepted, tried] = judgeAll(withDamage(ofVectors("values")));
+  it("of the golden vectors", async () => {
+    const [accepted, tried] = judgeAll(withDamage(await ofVectors("values")));
     assert.ok(accepted > 2000 && tried - accepted > 5000, `${accepted} of ${tried}`);
   });
 
@@ -172,10 +172,10 @@ describe("C and JavaScript agree on envelopes", () => {
   const node = new RawNode();
   after(() => node.close());
 
-  it("of the corpus and the golden vectors", () => {
+  it("of the corpus and the golden vectors", async () => {
     let peer = node.otherPeer();
     let [taken, refused] = [0, 0];
-    for (const bytes of withDamage([...corpus("envelope"), ...ofVectors("envelopes")])) {
+    for (const bytes of withDamage([...corpus("envelope"), ...(await ofVectors("envelopes"))])) {
       const envelope = readByJs(bytes);
       const good = peer.deliver(inFrame(bytes));
       // Whether a hello is that of its peer is another question.

@@ -1,4 +1,5 @@
---- A busted output handler: a line per failure as it happens, then the counts on the last line.
+--- A busted output handler: a line per failure as it happens, then the counts on the last line. With
+-- -Xoutput names a line for each test that begins, too.
 local pretty = require "pl.pretty"
 local base = require "busted.outputHandlers.base"
 local busted = require "busted"
@@ -20,7 +21,7 @@ local function describe(failure)
   return table.concat(text)
 end
 
-return function()
+return function(options)
   local handler = base()
   local shown = 0 -- of handler.failures
 
@@ -45,6 +46,13 @@ return function()
     return nil, true
   end
 
+  if options.arguments[1] == "names" then
+    busted.subscribe({ "test", "start" }, function(element)
+      io.write("begins ", handler.getFullName(element), "\n")
+      io.flush()
+      return nil, true
+    end)
+  end
   busted.subscribe({ "failure" }, show)
   busted.subscribe({ "error" }, show)
   busted.subscribe({ "suite", "end" }, handler.suite_end)

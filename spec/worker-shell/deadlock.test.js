@@ -4,6 +4,8 @@ import { describe, it } from "node:test";
 import { createSystem } from "../../worker-shell/index.js";
 import { HostNode } from "../../worker-shell/host-node.js";
 import { RemoteRef } from "../../worker-shell/ref.js";
+import { soon } from "../../worker-shell/soon.js";
+import { links } from "../support/here.js";
 import { until } from "./until.js";
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -12,7 +14,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 function net(...names) {
   const nodes = new Map();
   const connect = (from) => (to) => ({
-    send: (bytes) => setImmediate(() => nodes.get(to).deliver(from, nodes.get(from).incarnation, bytes)),
+    send: (bytes) => soon(() => nodes.get(to).deliver(from, nodes.get(from).incarnation, bytes)),
   });
   for (const name of names) nodes.set(name, new HostNode({ name, connect: connect(name) }));
   return [...nodes.values()];
@@ -122,7 +124,7 @@ describe("JavaScript handlers that wait for one another", () => {
   });
 });
 
-for (const link of ["ring", "port"]) {
+for (const link of links) {
   describe(`handlers in Lua and JavaScript that wait for one another, over ${link}s`, () => {
     it("are told, with all names [K20]", { timeout: 60_000 }, async () => {
       const gateType = `local mc = require "mooncast"

@@ -22,7 +22,7 @@ import { decodeValue, decodeValues } from "../../worker-shell/value.js";
 import { fromHex, toHex, vectors } from "./vectors.js";
 
 const refs = new RefTable({});
-const { valid, malformed, malformed_frames: malformedFrames } = vectors("envelopes");
+const { valid, malformed, malformed_frames: malformedFrames } = await vectors("envelopes");
 
 const encoders = [encodeHello, encodeCall, encodeCast, encodeReply, encodeError, encodeStop, encodeCredit, encodeCancel, encodeProbe];
 

@@ -9,6 +9,7 @@ import { HostNode } from "../../worker-shell/host-node.js";
 import { GRACE_MS } from "../../worker-shell/pending-call.js";
 import { RemoteRef } from "../../worker-shell/ref.js";
 import { randomFrom } from "../support/generate.js";
+import { soon } from "../../worker-shell/soon.js";
 import { until } from "./until.js";
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -35,7 +36,7 @@ class Net {
     const target = this.nodes.get(to);
     if (target?.incarnation !== incarnation) return "unknown_node";
     const deliver = (bytes) => target.deliver(from.name, from.incarnation, bytes);
-    return { send: (bytes) => (this.held ? this.held.push(() => deliver(bytes)) : setImmediate(deliver, bytes)) };
+    return { send: (bytes) => (this.held ? this.held.push(() => deliver(bytes)) : soon(() => deliver(bytes))) };
   }
 
   release() {
@@ -498,7 +499,7 @@ describe("a call that is taken back", () => {
   });
 
   it("at any time ends once: returned, cancelled before it started, or while it ran [K10]", async () => {
-    const turn = () => new Promise(setImmediate);
+    const turn = () => new Promise(soon);
     const { a, b, ref } = two({
       async work(count) {
         for (let i = 0; i < count; i++) await turn();

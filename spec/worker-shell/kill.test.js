@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 
 import { SOON_MS, execute } from "../support/cli.js";
 
-const FIXTURE = fileURLToPath(new URL("./fixtures/killed.js", import.meta.url));
+const FIXTURE = fileURLToPath(new URL("./fixtures/killed-process.js", import.meta.url));
 
 for (const link of ["ring", "port"]) {
   for (const [how, what] of [["terminate", "by the system"], ["thread", "behind the system's back"]]) {

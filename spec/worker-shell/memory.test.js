@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
 import { createSystem } from "../../worker-shell/index.js";
+import { links } from "../support/here.js";
 
 const PROGRAM = `
   local mc = require "mooncast"
@@ -12,7 +13,7 @@ const PROGRAM = `
   hog = mc.spawn({ Hog, on = "w2" })`;
 
 describe("the memory of a node", () => {
-  for (const link of ["ring", "port"]) {
+  for (const link of links) {
     it(`has a limit that fails who exceeds it, and nobody else, over ${link}s [I21]`, async () => {
       const system = await createSystem({ workers: 2, link, maxMemory: 32 << 20 });
       try {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import { describe, it } from "node:test";
-import { Worker } from "node:worker_threads";
 
 import { Doorbells, RingReader, RingWriter } from "../../worker-shell/ring.js";
+import { inPage, links, startThread } from "../support/here.js";
+
+/** There is no memory to share. */
+const skip = !links.includes("ring");
 
 const bytes = (...list) => Uint8Array.from(list);
 
@@ -19,7 +21,7 @@ function drain(reader, most = 1 << 20) {
   return got;
 }
 
-describe("a ring", () => {
+describe("a ring", { skip }, () => {
   it("gives what was put in, in order, and across its end", () => {
     const { writer, reader } = ring(8);
     for (let round = 0; round < 50; round++) {
@@ -53,7 +55,8 @@ describe("a ring", () => {
     assert.deepEqual(drain(reader), [1]);
   });
 
-  it("wakes only a sleeper", () => {
+  // A page may not sleep.
+  it("wakes only a sleeper", { skip: inPage }, () => {
     const doorbells = Doorbells.create(1);
     const words = new Int32Array(doorbells.buffer);
     let notified = 0;
@@ -84,17 +87,18 @@ describe("a ring", () => {
   });
 });
 
-describe("a ring between two threads", () => {
+describe("a ring between two threads", { skip }, () => {
   const url = new URL("./fixtures/ring-end.js", import.meta.url);
 
   async function stress({ capacity, total, seed }) {
     const doorbells = Doorbells.create(2).buffer;
-    const start = (role, slot) => new Worker(url, { workerData: { role, slot, total, seed: seed + slot, capacity, doorbells } });
-    const [writer, reader] = [start("writer", 0), start("reader", 1)];
-    const [buffer] = await once(writer, "message");
-    reader.postMessage(buffer);
-    const [[said]] = await Promise.all([once(reader, "message"), once(writer, "exit"), once(reader, "exit")]);
-    assert.equal(said, "done");
+    const threads = [startThread(url), startThread(url)];
+    const [writer, reader] = threads;
+    writer.post({ role: "writer", slot: 0, total, seed, capacity, doorbells });
+    const buffer = await writer.next();
+    reader.post({ role: "reader", slot: 1, total, seed: seed + 1, buffer, doorbells });
+    assert.deepEqual(await Promise.all(threads.map((thread) => thread.next())), ["done", "done"]);
+    for (const thread of threads) await thread.end();
   }
 
   it("loses nothing and no wakeup, small and always full", () => stress({ capacity: 64, total: 200_000, seed: 1 }));

@@ -1,25 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, describe, it } from "node:test";
 
 import { ActorError, createSystem, results } from "../../worker-shell/index.js";
+import { endsHungThreads, inPage, links, program, threads } from "../support/here.js";
 import { until } from "./until.js";
 import { AT_ONCE, HANG, TRAP, constant, tinyWasm } from "./fixtures/tiny-wasm.js";
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const folder = mkdtempSync(join(tmpdir(), "mooncast-"));
-after(() => rmSync(folder, { recursive: true }));
-
-function file(name, text) {
-  const path = join(folder, name);
-  writeFileSync(path, text);
-  return path;
-}
-
-/** How many threads this process has started that still run. */
-const threads = () => process.getActiveResourcesInfo().filter((kind) => kind === "MessagePort" || kind === "Worker").length;
+const text = (bytes) => String.fromCharCode(...bytes);
 
 async function within(ms, promise) {
   const start = performance.now();
@@ -49,18 +37,23 @@ function Counter:echo(...) return ... end
 function Counter:ask(name, method, ...) return mc.call(mc.lookup(name), method, ...) end
 mc.main(function() end)
 `;
+const COUNTER_FILE = await program("counter.lua", COUNTER);
 
 describe("a system that cannot start", () => {
   const cases = [
-    ["whose wasm is not there", { wasm: join(folder, "none.wasm") }, /cannot load the wasm: ENOENT/],
-    ["whose wasm is none", { wasm: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) }, /WebAssembly/],
-    ["whose worker is not there", { workerUrl: new URL("./fixtures/none.js", import.meta.url) }, /node w\d could not start: .*none\.js/],
-    ["whose worker throws", { workerUrl: new URL("./fixtures/throws.js", import.meta.url) }, /node w\d could not start: this worker throws/],
-    ["whose worker ends", { workerUrl: new URL("./fixtures/ends.js", import.meta.url) }, /node w\d could not start: its thread ended/],
-    ["whose wasm traps", { wasm: tinyWasm({ mc_open: TRAP }) }, /node w\d could not start: wasm trap: unreachable/],
+    ["whose wasm is not there", { wasm: new URL("./fixtures/none.wasm", import.meta.url) }, /cannot load the wasm: .*none\.wasm/],
+    ["whose wasm is none", { wasm: Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8) }, /cannot load the wasm/],
+    ["whose worker is not there", { workerUrl: new URL("./fixtures/none.js", import.meta.url) }, /node w\d could not start: (.*none\.js|its script could not be loaded)/],
+    ["whose worker throws", { workerUrl: new URL("./fixtures/throws.js", import.meta.url) }, /node w\d could not start: .*this worker throws/],
+    ["whose wasm traps", { wasm: tinyWasm({ mc_open: TRAP }) }, /node w\d could not start: wasm trap: .*unreachable/i],
     ["whose wasm refuses", { wasm: tinyWasm({ mc_open: constant(1) }) }, /node w\d could not start: the node could not be opened/],
-    ["whose wasm hangs", { wasm: tinyWasm({ mc_open: HANG }), startTimeout: 500 }, /node w\d could not start: .*it was not ready after 500 ms/],
+    ...(endsHungThreads ? [["whose wasm hangs", { wasm: tinyWasm({ mc_open: HANG }), startTimeout: 500 }, /node w\d could not start: .*it was not ready after 500 ms/]] : []),
   ];
+  // A page hears nothing of a worker that closes itself.
+  if (!inPage) {
+    const workerUrl = new URL("./fixtures/ends.js", import.meta.url);
+    cases.push(["whose worker ends", { workerUrl }, /node w\d could not start: its thread ended/]);
+  }
   for (const [name, options, message] of cases) {
     it(`rejects with the cause, and nothing is left: ${name}`, async () => {
       const before = threads();
@@ -78,9 +71,9 @@ describe("a system that cannot start", () => {
 
   it("rejects with what the program raised", async () => {
     const before = threads();
-    const main = file("bad.lua", "error('no config', 0)");
+    const main = await program("bad.lua", "error('no config', 0)");
     await assert.rejects(createSystem({ workers: 1, main }), { code: "raised", message: "no config" });
-    await assert.rejects(createSystem({ workers: 1, main: join(folder, "none.lua") }), /cannot open/);
+    await assert.rejects(createSystem({ workers: 1, main: main.replace("bad", "none") }), /cannot open/);
     assert.equal(threads(), before);
   });
 });
@@ -94,7 +87,7 @@ describe("a node that fails", () => {
     const error = await within(1000, system.nodeActor("w1").call("stats"));
     assert.deepEqual({ code: error.code, node: error.node, transport: error.transport }, isDown);
     const { value } = await events.next();
-    assert.match(value.reason, /node w1 went down: wasm trap: unreachable/);
+    assert.match(value.reason, /node w1 went down: wasm trap: .*unreachable/i);
     assert.deepEqual(system.nodes(), ["w2"]);
     await system.close();
   });
@@ -105,7 +98,7 @@ describe("a node that fails", () => {
     await system.close();
   });
 
-  it("by hanging is killed when it was asked to be noticed", async () => {
+  it("by hanging is killed when it was asked to be noticed", { skip: !endsHungThreads }, async () => {
     const hangs = [0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f];
     const wasm = tinyWasm({ mc_deliver: HANG, mc_step: hangs });
     const system = await createSystem({ workers: 2, wasm, hangTimeout: 200 });
@@ -123,7 +116,7 @@ describe("a node that fails", () => {
     await system.close();
   });
 
-  it("when it hangs can be terminated, and closing does not wait for it", async () => {
+  it("when it hangs can be terminated, and closing does not wait for it", { skip: !endsHungThreads }, async () => {
     const system = await createSystem({ workers: 2, wasm: tinyWasm({ mc_deliver: HANG }) });
     const calls = ["w1", "w2"].map((name) => system.nodeActor(name).call("stats").catch((error) => error.code));
     await sleep(50);
@@ -135,12 +128,12 @@ describe("a node that fails", () => {
   });
 });
 
-for (const kind of ["ring", "port", "memory"]) {
+for (const kind of [...links, "memory"]) {
   const shape = kind === "memory" ? { workers: 0 } : { workers: 2, link: kind };
   const where = kind === "memory" ? "in this thread" : `over ${kind}s`;
 
   describe(`a system ${where}`, () => {
-    const main = file("counter.lua", COUNTER);
+    const main = COUNTER_FILE;
     let system;
     after(() => system?.close());
 
@@ -234,13 +227,14 @@ for (const kind of ["ring", "port", "memory"]) {
       const counter = await system.spawn("Counter", [], { on: system.nodes().at(-1) });
       const much = new Uint8Array(8 << 20).map((_, i) => i * 7);
       const back = await counter.call("echo", [much]);
-      assert.equal(Buffer.compare(back, much), 0);
+      assert.equal(back.length, much.length);
+      assert.ok(back.every((byte, i) => byte === much[i]));
       const text = `("x"):rep(8 << 20)`;
       await lua(system, `local mc = require "mooncast"; local C = mc.actor "Echo"; function C:echo(s) return s end; local c = mc.spawn{C, on = "${counter.node}"}; assert(c:echo(${text}) == ${text})`);
     });
 
     it("runs other programs on it", async () => {
-      const path = file("plain.lua", "seen = {arg[0], ...}");
+      const path = await program("plain.lua", "seen = {arg[0], ...}");
       await system.run(path, "a", "b");
       assert.equal(await lua(system, "#seen, seen[2], seen[3]"), "3\ta\tb");
       await system.runSource("=inline", "inline_ran = true");
@@ -259,7 +253,7 @@ for (const kind of ["ring", "port", "memory"]) {
   });
 }
 
-for (const link of ["ring", "port"]) {
+for (const link of links) {
   describe(`nodes that come and go, over ${link}s`, () => {
     it("are started by the host and by Lua, and called at once", async () => {
       const system = await createSystem({ workers: 1, link });
@@ -288,7 +282,7 @@ for (const link of ["ring", "port"]) {
     });
 
     it("fail what is awaited from them at once, in JavaScript and in Lua", async () => {
-      const system = await createSystem({ workers: 2, link, main: file("counter.lua", COUNTER) });
+      const system = await createSystem({ workers: 2, link, main: COUNTER_FILE });
       const counter = await system.spawn("Counter", [], { on: "w2" });
       const calls = Array.from({ length: 100 }, () => counter.call("sleep", [30]));
       const fromLua = lua(system, 'local mc = require "mooncast"; local C = mc.actor "Sleeper"; function C:sleep(s) mc.sleep(s) end; local c = mc.spawn{C, on = "w2"}; local ok, e = pcall(c.sleep, c, 30); return e.code, e.node').catch((e) => e);
@@ -360,30 +354,6 @@ for (const link of ["ring", "port"]) {
   });
 }
 
-describe("a worker as a page starts it", () => {
-  const workerUrl = new URL("./fixtures/page-worker.js", import.meta.url);
-  for (const link of ["ring", "port"]) {
-    it(`works over ${link}s: events are all it hears, and files are in its memory`, async () => {
-      const out = [];
-      const stdout = (bytes) => out.push(Buffer.from(bytes).toString());
-      const files = { "/mod.lua": "return { x = 42 }" };
-      const system = await createSystem({ workers: 2, link, workerUrl, stdout, files });
-      system.expose("page", { title: (text) => `title: ${text}` });
-      const entry = `package.path = "/?.lua"; local mc = require "mooncast"
-        local A = mc.actor "A"; function A:ask(n) for i = 1, n do mc.lookup("page"):title(i) end return mc.node(), require "mod".x end
-        print(mc.spawn{ A, on = "w1" }:ask(50))`;
-      await lua(system, 'package.path = "/?.lua"', "w1");
-      await lua(system, entry, "w2");
-      await until(() => out.join("").endsWith("\n"));
-      assert.equal(out.join(""), "w1\t42\n");
-      assert.equal((await system.stats()).foreign_messages, 2);
-      const calls = Array.from({ length: 200 }, (_, i) => system.eval(`return ${i}`, { on: i % 2 ? "w1" : "w2" }));
-      assert.deepEqual((await Promise.all(calls)).map(({ text }) => text), calls.map((_, i) => String(i)));
-      await system.close();
-    });
-  }
-});
-
 describe("the end of a system", () => {
   it("fails what is pending, and closing twice is closing once", async () => {
     const before = threads();
@@ -423,7 +393,7 @@ describe("output", () => {
   it("goes to callbacks when there are any, byte for byte", async () => {
     for (const workers of [0, 1]) {
       const out = { w1: "" };
-      const system = await createSystem({ workers, stdout: (bytes, node) => (out[node] += Buffer.from(bytes).toString("latin1")) });
+      const system = await createSystem({ workers, stdout: (bytes, node) => (out[node] += text(bytes)) });
       await lua(system, String.raw`io.write("a\0\xffb\n"); print("c", 1)`);
       await until(() => out.w1.endsWith("1\n"));
       assert.equal(out.w1, "a\0\xffb\nc\t1\n");

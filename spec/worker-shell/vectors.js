@@ -1,8 +1,8 @@
 /** The golden vectors, which C, Lua and JavaScript all read. */
-import { readFileSync } from "node:fs";
+import { readText } from "../support/here.js";
 
-export function vectors(name) {
-  return JSON.parse(readFileSync(new URL(`../vectors/${name}.json`, import.meta.url), "utf8"));
+export async function vectors(name) {
+  return JSON.parse(await readText(new URL(`../vectors/${name}.json`, import.meta.url)));
 }
 
 export function fromHex(hex) {

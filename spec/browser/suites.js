@@ -1,0 +1,46 @@
+/** What the test pages run, collected from the project's folder. */
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { excludedJs, excludedLuaTests, excludedSpecs } from "./excluded.js";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+/** Where Debian's packages put busted and what it needs. */
+const LUA_PATH = "/usr/share/lua/5.4";
+
+function filesIn(folder, extension) {
+  return readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(extension)).sort();
+}
+
+/** Test files in JavaScript: those that import node's test runner. */
+export function jsFiles() {
+  const files = filesIn(join(ROOT, "spec"), "js").map((name) => `spec/${name}`);
+  const isTest = (path) => /^import .* from "node:test";$/m.test(readFileSync(join(ROOT, path), "utf8"));
+  return files.filter((path) => /\.m?js$/.test(path) && !path.includes("node_modules") && isTest(path));
+}
+
+/** Those of them that a page runs. @param {string} [only] what their paths contain */
+export function jsSuite(only = "") {
+  return jsFiles().filter((path) => !(path in excludedJs) && path.includes(only)).map((path) => `/${path}`);
+}
+
+/** What busted is called with, and the files that a node's memory must hold for it. */
+export function luaSuite() {
+  const files = {};
+  for (const folder of ["spec", "lua", "web/examples"]) {
+    for (const name of filesIn(join(ROOT, folder), ".lua")) add(`${folder}/${name}`, join(ROOT, folder, name));
+  }
+  for (const [folder, extension] of [["spec/vectors", ".json"], ["docs", ".md"]]) {
+    for (const name of filesIn(join(ROOT, folder), extension)) add(`${folder}/${name}`, join(ROOT, folder, name));
+  }
+  for (const name of filesIn(LUA_PATH, ".lua")) add(`${LUA_PATH}/${name}`, join(LUA_PATH, name));
+  // Those under sim/ want a driver of simulated nodes and skip themselves.
+  const specs = Object.keys(files).filter((path) => /^spec\/.*_spec\.lua$/.test(path) && !path.startsWith("spec/sim/"));
+  const without = Object.keys(excludedLuaTests).map((name) => `--filter-out=${name}`);
+  return { files, args: ["-Xoutput=names", ...without, ...specs.filter((path) => !(path in excludedSpecs))] };
+
+  function add(path, from) {
+    files[path] = readFileSync(from, "utf8");
+  }
+}
