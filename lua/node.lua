@@ -501,4 +501,21 @@ if (chosen_codec() or "cbor") ~= "cbor" then
   require("mooncast.codec").use(chosen_codec())
 end
 
+--- The page: what only it has, where scripts written for one look for it. (A native process is not ours
+-- to put names into.)
+
+local function of_the_page(name)
+  local function refuse()
+    core.error("not_permitted", ("node %s has no %s: it is the page's alone. Have the page expose an actor that "
+      .. "does this (system.expose), and call that"):format(self_name, name))
+  end
+  return setmetatable({}, { __index = refuse, __newindex = refuse, __call = refuse, __metatable = false })
+end
+
+if not core.native then
+  for _, name in ipairs { "document", "window" } do
+    if rawget(_G, name) == nil then rawset(_G, name, of_the_page(name)) end
+  end
+end
+
 return node

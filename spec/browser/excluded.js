@@ -15,6 +15,7 @@ export const excludedJs = {
   "spec/sim/agree.test.js": WITHOUT_WORKERS,
   "spec/web/wordcount.test.js": COMMAND,
   "spec/worker-shell/cli.test.js": COMMAND,
+  "spec/worker-shell/context.test.js": WITHOUT_WORKERS,
   "spec/worker-shell/error-codes.test.js": WITHOUT_WORKERS,
   "spec/worker-shell/files.test.js": "compares with Node's files; what a page has of files the Lua suite tests",
   "spec/worker-shell/kill.test.js": "watches a process end; spec/browser/kill.test.js is its like",

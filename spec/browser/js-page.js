@@ -13,7 +13,8 @@ for (const path of await (await fetch("/js-suite.json")).json()) {
     await import(path);
     await run(path);
   } catch (error) {
-    report({ type: "fail", name: path, text: `${error}\n${error.stack}` });
+    const text = `${error}\n${error.stack}\nIf it is Node's alone, name it in spec/browser/excluded.js.`;
+    report({ type: "fail", name: path, text });
   }
 }
 report({ type: "end" });

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 
 import { createSystem } from "../../worker-shell/index.js";
+import { soon } from "../../worker-shell/soon.js";
+import { links } from "../support/here.js";
 
 // The end of a link between the systems, which the host carries; and what the tests call.
 const PROGRAM = `
@@ -35,7 +37,7 @@ async function evaluate(system, entry) {
 }
 
 async function until(condition) {
-  while (!(await condition())) await new Promise(setImmediate);
+  while (!(await condition())) await new Promise(soon);
 }
 
 /** Two systems whose first nodes are linked; what the link carried is counted. */
@@ -70,7 +72,7 @@ async function close(systems) {
   await Promise.all(systems.map((system) => system.close()));
 }
 
-for (const link of ["ring", "port"]) {
+for (const link of links) {
   it(`each call goes by the way of its actor's system, by ${link} [A16]`, async () => {
     const { systems, carried } = await two(link);
     const [here, there] = systems;
