@@ -81,7 +81,7 @@ static int direct_failed(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *s
 
 static int direct_done(lua_State *L, mc_lua *M, mc_lua_task *t, mc_lua_task *self,
                        int nresults) {
-  mc_lua_why why = {""};
+  mc_lua_why why;
   mc_turn *turn = t->turn;
   int first = lua_gettop(t->co) - nresults + 1;
   mc_error code = mc__lua_check_results(t->co, t->letters, first, nresults, &why);
@@ -105,7 +105,7 @@ static int direct_deferred(lua_State *L, mc_lua *M, const mc_request *q, mc_lua_
 ** for it was reserved: up to its run nothing here raises without ending the turn. */
 static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *turn,
                        int name, int first) {
-  mc_lua_why why = {""};
+  mc_lua_why why;
   int nresults, nargs = lua_gettop(L) - first + 1;
   mc_lua_task *self = mc__lua_task_current(M), *t = mc__lua_task_new(M, L);
   t->turn = turn;
@@ -125,7 +125,8 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
   mc__lua_keep_object(M, L, t, turn->actor);
   code = mc__lua_copy(M, L, L, first, nargs, t->co, "arguments", &why);
   t->letters = mc__lua_signature(L, turn->actor, name);
-  if (!code) code = mc__lua_check_arguments(t->co, t->letters, 3, nargs, &why);
+  if (!code)
+    code = mc__lua_check_arguments(t->co, t->letters, MC_TASK_BASE + 3, nargs, &why);
   if (code) return direct_refused(L, M, t, self, code, why.text);
   int around = named && M->intercepted ? mc__lua_wrap_handler(M, t, L, name) : 0;
   M->depth++;
@@ -155,7 +156,7 @@ static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
 static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, int name,
                 int first) {
   mc_sending s;
-  mc_lua_why why = {""};
+  mc_lua_why why;
   mc_lua_task *self = mc__lua_task_current(M);
   call_is(self, ref, q->method);
   mc__lua_task_reserve(M, L);
@@ -266,7 +267,7 @@ static int cast(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   mc_request q;
   mc_sending s;
-  mc_lua_why why = {""};
+  mc_lua_why why;
   mc_lua_task *self = mc__lua_task_current(M);
   mc_lua_ref *ref = mc__lua_check_ref(L, 1);
   request_init(&q, M, ref, MC_CAST, self);
@@ -365,7 +366,7 @@ static void push_raised(lua_State *L, settling *s) {
 
 static int settle_protected(lua_State *L) {
   settling *s = lua_touserdata(L, 1);
-  mc_lua_why why = {""};
+  mc_lua_why why;
   const mc_outcome *o = s->o;
   if (o->failed && o->code == MC_OK) {
     push_raised(L, s);

@@ -96,6 +96,7 @@ void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value,
                         const char *trace, size_t len) {
   value = lua_absindex(L, value);
   luaL_checkstack(L, 6, NULL);
+  t->traced = true;
   lua_rawgeti(L, LUA_REGISTRYINDEX, M->traces);
   lua_createtable(L, 2, 0);
   lua_pushvalue(L, value);

@@ -69,7 +69,7 @@ int mc__lua_wrap_handler(mc_lua *M, mc_lua_task *t, lua_State *L, int method) {
   lua_pushboolean(t->co, turn->kind == MC_CAST);
   lua_pushvalue(L, method);
   lua_xmove(L, t->co, 1);
-  lua_rotate(t->co, 1, 3);
+  lua_rotate(t->co, MC_TASK_BASE + 1, 3);
   return 3;
 }
 

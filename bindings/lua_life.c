@@ -30,7 +30,7 @@ enum { REAPED_AT_ONCE = 32, REAP_AGAIN_MS = 10 };
 enum { WANTED, LISTED, STOPPED };
 
 bool mc__lua_push_object(mc_lua *M, lua_State *L, const mc_actor *a) {
-  if (lua_rawgeti(L, LUA_REGISTRYINDEX, a->object) == LUA_TTABLE) return true;
+  if (lua_rawgeti(L, LUA_REGISTRYINDEX, a->object) == LUA_TTABLE || !a->held) return true;
   lua_pop(L, 1);
   lua_rawgeti(L, LUA_REGISTRYINDEX, M->objects);
   bool there = lua_rawgetp(L, -1, a) == LUA_TTABLE;
@@ -65,12 +65,14 @@ void mc__lua_push_life(mc_lua *M, lua_State *L, mc_actor *a) {
   lua_pushvalue(L, object);
   lua_rawsetp(L, -2, a); /* the last thing that can fail */
   lua_pop(L, 1);
+  a->held = true;
   *anchor = to;
   lua_replace(L, object);
   lua_settop(L, object);
 }
 
 void mc__lua_keep_object(mc_lua *M, lua_State *L, mc_lua_task *t, const mc_actor *a) {
+  if (!a->held) return;
   if (lua_rawgeti(L, LUA_REGISTRYINDEX, a->object) != LUA_TTABLE) {
     mc__lua_push_object(M, L, a);
     mc__lua_set_handle(L, t, lua_gettop(L));

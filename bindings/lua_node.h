@@ -75,6 +75,7 @@ struct mc_lua_task {
   bool no_memory;    /* and that was for want of memory */
   bool keeps_object; /* the object of its handler's actor is kept with it */
   char trace;        /* its address is the registry key of where it raised */
+  bool traced;       /* M->traces has something of it */
   bool fresh;        /* did not run yet */
   bool cancelled;    /* somebody wants it to end */
   bool unstarted;    /* it ended before its first step */
@@ -117,7 +118,11 @@ struct mc_lua_handle {
   uint64_t trace_id; /* of a task that failed */
 };
 
+/* How many values stand on the coroutine of a new task below its function: see lua_task.c. */
+enum { MC_TASK_BASE = 2 };
+
 typedef struct mc_lua_ref {
+  const void *mark; /* see mc__lua_test_ref */
   mc_address to;
   mc_type *type;
 } mc_lua_ref;

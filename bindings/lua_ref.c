@@ -13,14 +13,13 @@
 
 #include "lua_node.h"
 
-static const char IS_REF; /* key in the metatables of references */
+/* Its address stands at the start of every reference, and of no other userdata. */
+static const char MARK;
 
 mc_lua_ref *mc__lua_test_ref(lua_State *L, int index) {
   mc_lua_ref *ref = lua_touserdata(L, index);
-  if (!ref || !lua_getmetatable(L, index)) return NULL;
-  int is = lua_rawgetp(L, -1, &IS_REF);
-  lua_pop(L, 2);
-  return is == LUA_TNIL ? NULL : ref;
+  if (!ref || lua_rawlen(L, index) != sizeof *ref) return NULL;
+  return ref->mark == &MARK ? ref : NULL;
 }
 
 mc_lua_ref *mc__lua_check_ref(lua_State *L, int index) {
@@ -114,8 +113,6 @@ static void push_metatable(lua_State *L, mc_type *type) {
   lua_setfield(L, -2, "__name");
   lua_pushliteral(L, "mooncast.ref");
   lua_setfield(L, -2, "__metatable");
-  lua_pushboolean(L, 1);
-  lua_rawsetp(L, -2, &IS_REF);
   lua_pushvalue(L, -1);
   type->refs = luaL_ref(L, LUA_REGISTRYINDEX);
 }
@@ -143,6 +140,7 @@ static void push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *typ
     lua_pop(L, 1);
     mc_lua_ref *ref = lua_newuserdatauv(L, sizeof *ref, uservalues);
     memset(ref, 0, sizeof *ref);
+    ref->mark = &MARK;
     ref->to = *to;
     ref->type = type;
     push_metatable(L, type);

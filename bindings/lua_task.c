@@ -26,6 +26,16 @@ enum { GRACE_MS = 1000 }; /* how long a callee may take to say that it was cance
 
 /* ---- making and keeping ---------------------------------------------------------------------- */
 
+static int note_trace(lua_State *L);
+static int guarded(lua_State *L);
+
+/* What every task starts with, below its function. */
+static void prepare(lua_State *co) {
+  lua_settop(co, 0);
+  lua_pushcfunction(co, guarded);
+  lua_pushcfunction(co, note_trace);
+}
+
 static mc_lua_task *make_task(lua_State *L) {
   luaL_checkstack(L, 4, NULL);
   lua_createtable(L, TASK_CONTEXT, 0);
@@ -33,6 +43,7 @@ static mc_lua_task *make_task(lua_State *L) {
   memset(t, 0, sizeof *t);
   lua_rawseti(L, -2, TASK_SELF);
   t->co = lua_newthread(L);
+  prepare(t->co);
   lua_rawseti(L, -2, TASK_CO);
   lua_pushboolean(L, 0);
   lua_rawseti(L, -2, TASK_HANDLE);
@@ -92,17 +103,19 @@ void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
   mc_timer_clear(M->node, &t->limit);
   leave_live(M, t);
   if (t->keeps_object) mc__lua_set_handle(M->L, t, 0);
-  lua_settop(t->co, 0);
+  prepare(t->co);
   if (t->context) mc__lua_inherit(M->L, t, NULL);
   if (t->raised) {
     lua_pushnil(M->L);
     lua_rawsetp(M->L, LUA_REGISTRYINDEX, &t->trace);
   }
   if (t->packed) mc__lua_unpack(M->L, t);
-  lua_rawgeti(M->L, LUA_REGISTRYINDEX, M->traces);
-  lua_pushnil(M->L);
-  lua_rawsetp(M->L, -2, t);
-  lua_pop(M->L, 1);
+  if (t->traced) {
+    lua_rawgeti(M->L, LUA_REGISTRYINDEX, M->traces);
+    lua_pushnil(M->L);
+    lua_rawsetp(M->L, -2, t);
+    lua_pop(M->L, 1);
+  }
   M->tasks--;
   if (tight(M)) {
     luaL_unref(M->L, LUA_REGISTRYINDEX, t->co_ref);
@@ -321,10 +334,8 @@ static int guarded_k(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* Every task runs inside this: an error unwinds the coroutine while it is still one that can await, so
-** that what is to be closed may take its time. Takes the function and its arguments. */
+** that what is to be closed may take its time. Takes note_trace, the function and its arguments. */
 static int guarded(lua_State *L) {
-  lua_pushcfunction(L, note_trace);
-  lua_insert(L, 1);
   return lua_pcallleave(L, lua_gettop(L) - 2, 1, 0, guarded_k);
 }
 
@@ -335,9 +346,7 @@ int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
   if (t->fresh) {
     t->fresh = false;
     t->given_ms = t->deadline_ms;
-    lua_pushcfunction(t->co, guarded); /* every task's stack has room for it */
-    lua_insert(t->co, 1);
-    nargs++;
+    nargs += MC_TASK_BASE;
   }
   int status = lua_resume(t->co, from, nargs, nresults);
   M->current = before;
@@ -356,7 +365,7 @@ int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
 /* A task that was cancelled before its first step ends as if it had raised. */
 static void refuse_start(mc_lua *M, mc_lua_task *t) {
   t->told = t->unstarted = true;
-  lua_settop(t->co, 0);
+  lua_settop(t->co, MC_TASK_BASE);
   lua_pushcfunction(t->co, end_unstarted); /* takes no memory: the stack has room */
   int nresults, status = mc__lua_task_run(M, M->L, t, 0, &nresults);
   mc__lua_end(M, t, status, nresults);

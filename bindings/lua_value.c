@@ -282,6 +282,11 @@ static void writer_init(writer *w, mc_lua *M, lua_State *L, mc_buf *out) {
   w->path[0] = '\0';
 }
 
+static mc_error no_memory(mc_lua_why *why) {
+  snprintf(why->text, sizeof why->text, "no memory for the values");
+  return MC_E_OUT_OF_MEMORY;
+}
+
 mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place,
                        int i, mc_lua_why *why) {
   writer w;
@@ -294,7 +299,7 @@ mc_error mc__lua_write_all(mc_lua *M, lua_State *L, int index, int count, mc_buf
   writer w;
   writer_init(&w, M, L, out);
   mc_write_array(out, (size_t)count);
-  if (!lua_checkstack(L, 16)) return MC_E_OUT_OF_MEMORY;
+  if (!lua_checkstack(L, 16)) return no_memory(why);
   for (int i = 0; i < count; i++) {
     mc_error code = write_top(&w, index + i, place, i + 1, why);
     if (code) return code;
@@ -583,22 +588,24 @@ static mc_error copy_one(mc_lua *M, lua_State *L, lua_State *from, int index, in
   if (code) return code;
   bool read = mc__lua_try_push(L, read_protected, &c);
   M->out.len = c.start;
-  if (!read || c.code) return lua_pop(L, 1), read ? c.code : MC_E_OUT_OF_MEMORY;
-  lua_xmove(L, to, 1);
-  return MC_OK;
+  if (read && !c.code) return lua_xmove(L, to, 1), MC_OK;
+  lua_pop(L, 1);
+  return read ? c.code : no_memory(why);
+}
+
+/* Is the same value for both sides when it is given from one to the other. */
+static bool is_plain(lua_State *L, int index) {
+  int type = lua_type(L, index);
+  return (type <= LUA_TSTRING && type != LUA_TLIGHTUSERDATA) ||
+         (type == LUA_TUSERDATA && mc__lua_test_ref(L, index));
 }
 
 mc_error mc__lua_copy(mc_lua *M, lua_State *L, lua_State *from, int index, int count,
                       lua_State *to, const char *place, mc_lua_why *why) {
   int top = lua_gettop(to);
-  snprintf(why->text, sizeof why->text, "no memory for the values");
-  if (!lua_checkstack(to, count + 8) || !lua_checkstack(from, 16))
-    return MC_E_OUT_OF_MEMORY;
+  if (!lua_checkstack(to, count + 8) || !lua_checkstack(from, 16)) return no_memory(why);
   for (int i = 0; i < count; i++) {
-    int type = lua_type(from, index + i);
-    bool plain = type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER ||
-                 type == LUA_TSTRING || mc__lua_test_ref(from, index + i);
-    if (plain) {
+    if (is_plain(from, index + i)) {
       lua_pushvalue(from, index + i);
       lua_xmove(from, to, 1);
       continue;

@@ -328,6 +328,7 @@ struct mc_actor {
   uint8_t secret[MC_SECRET_SIZE];
   mc_type *type;
   int object, klass; /* the language's */
+  bool held;         /* the same: only its references hold it */
   uint8_t orphan;    /* the same: nobody refers to it any more */
   mc_actor *next_orphan;
   mc_turn *turns; /* running */
