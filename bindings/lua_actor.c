@@ -50,7 +50,8 @@ static bool option(lua_State *L, int options, const char *name) {
 
 /* Leaves the metatable of class 2 of type on top; options are at 3. */
 static void push_class_meta(lua_State *L, mc_type *type) {
-  bool travelled = option(L, 3, "travelled"), checked = option(L, 3, "signatures");
+  bool travelled = option(L, 3, "travelled"), checked = option(L, 3, "signatures"),
+       redacts = option(L, 3, "errors");
   lua_createtable(L, 0, 4);
   lua_pushlightuserdata(L, type);
   lua_rawsetp(L, -2, &IS_TYPE);
@@ -65,6 +66,10 @@ static void push_class_meta(lua_State *L, mc_type *type) {
     lua_rawseti(L, -2, MC_SIGNATURES);
   }
   type->checked = type->checked || checked;
+  if (redacts) {
+    lua_getfield(L, 3, "errors");
+    lua_rawseti(L, -2, MC_LISTED_ERRORS);
+  }
   lua_createtable(L, 0, 2);
   lua_pushvalue(L, 2);
   lua_setfield(L, -2, "__index");
@@ -117,7 +122,7 @@ static uint32_t mailbox_of(lua_State *L) {
 /* core.define(name, class, options): class becomes the newest definition of that type. Options:
 ** reentrant; interleave: a list of methods; travelled: it came from another node; stub: only its name
 ** is known; signatures: method -> letters; fragile: an error of a handler ends the actor; mailbox: how
-** many messages wait for one at most. */
+** many messages wait for one at most; errors: name of a type -> true, others are redacted. */
 static int l_define(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   size_t len;

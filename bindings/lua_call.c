@@ -640,16 +640,6 @@ static void raise_there(mc_lua *M, mc_lua_task *t) {
     mc_reply_error(M->node, turn, code, size_or_memory(code, "the error is too large"));
 }
 
-/* The error on top of co is our own with that code. */
-static bool is_own(mc_lua *M, lua_State *co, const char *code) {
-  int top = lua_gettop(co);
-  bool is = mc__lua_is_error(M, co, top) &&
-            lua_getfield(co, top, "code") == LUA_TSTRING &&
-            strcmp(lua_tostring(co, -1), code) == 0;
-  lua_settop(co, top);
-  return is;
-}
-
 /* The answer of a codec that could not take the message, in place of the handler. */
 static void refuse_packed(mc_lua *M, mc_lua_task *t) {
   lua_State *co = t->co;
@@ -667,13 +657,13 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   mc_wait *w = mc_turn_waiter(M->node, turn);
   bool elsewhere = turn->call && turn->origin != MC_SELF;
   lua_checkstack(t->co, 16); /* a coroutine that ran has as many */
-  if (raised && t->expired && is_own(M, t->co, "timeout")) {
+  if (raised && t->expired && mc__lua_is_own(M, t->co, "timeout")) {
     mc_reply_error(M->node, turn, MC_E_TIMEOUT, NULL); /* as the caller would tell it */
     t->turn = NULL;
     mc_turn_end(M->node, turn);
     return;
   }
-  if (raised && t->told && is_own(M, t->co, "cancelled")) {
+  if (raised && t->told && mc__lua_is_own(M, t->co, "cancelled")) {
     mc_reply_error(M->node, turn, MC_E_CANCELLED,
                    !t->unstarted ? "it was cancelled while it ran"
                                  : "it was cancelled before it started");

@@ -55,11 +55,38 @@ static void set_text(lua_State *L, const char *field, const char *text) {
   lua_setfield(L, -2, field);
 }
 
+void mc__lua_push_versions(mc_lua *M, lua_State *L, const char *who, uint64_t theirs) {
+  lua_pushfstring(L, "%s speaks version %I of the wire, this node version %d", who,
+                  (LUAI_UACINT)theirs, MC_WIRE_VERSION);
+  mc__lua_push_error(M, L, MC_E_VERSION_MISMATCH, lua_tostring(L, -1));
+  lua_pushinteger(L, MC_WIRE_VERSION);
+  lua_setfield(L, -2, "ours");
+  lua_pushinteger(L, (lua_Integer)theirs);
+  lua_setfield(L, -2, "theirs");
+  lua_replace(L, -2);
+}
+
+/* The node that the task called speaks another version. */
+static void push_foreign(mc_lua *M, lua_State *L, const mc_lua_task *t, uint64_t theirs) {
+  const char *node = mc_peer_name(M->node, t->call_peer, NULL);
+  lua_pushfstring(L, "%s:%s: node %s", t->call_type ? t->call_type->name : "?",
+                  t->call_method, node);
+  mc__lua_push_versions(M, L, lua_tostring(L, -1), theirs);
+  set_text(L, "node", node);
+  lua_replace(L, -2);
+}
+
 void mc__lua_push_call_error(mc_lua *M, lua_State *L, const mc_lua_task *t, mc_error code,
                              const char *detail, size_t len) {
   const char *node = mc_peer_name(M->node, t->call_peer, NULL);
   const char *type = t->call_type ? t->call_type->name : "?";
+  uint64_t theirs;
   luaL_checkstack(L, 8, NULL);
+  if (code == MC_E_VERSION_MISMATCH &&
+      mc_peer_is_foreign(M->node, t->call_peer, &theirs)) {
+    push_foreign(M, L, t, theirs);
+    return;
+  }
   int top = lua_gettop(L);
   if (detail)
     lua_pushlstring(L, detail, len);
@@ -86,6 +113,15 @@ bool mc__lua_is_error(mc_lua *M, lua_State *L, int index) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, M->error_meta);
   bool is = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
+  return is;
+}
+
+bool mc__lua_is_own(mc_lua *M, lua_State *co, const char *code) {
+  int top = lua_gettop(co);
+  bool is = mc__lua_is_error(M, co, top) &&
+            lua_getfield(co, top, "code") == LUA_TSTRING &&
+            strcmp(lua_tostring(co, -1), code) == 0;
+  lua_settop(co, top);
   return is;
 }
 
@@ -262,6 +298,7 @@ void mc__lua_failed(mc_lua *M, lua_State *L, mc_lua_task *t) {
     lua_pop(L, 1);
     lua_pushnil(L);
   }
+  mc__lua_redact(M, L, t);
   /* Not left to the next one who needs some: Lua's buffers do not try again after a collection. */
   if (t->no_memory) lua_gc(L, LUA_GCCOLLECT);
 }
@@ -323,6 +360,7 @@ static void copy_fields(lua_State *L, int from) {
   copy_field(L, from, to, "code");
   copy_field(L, from, to, "message");
   copy_field(L, from, to, "node");
+  copy_field(L, from, to, "id");
 }
 
 static int l_encode_error(lua_State *L) {

@@ -62,7 +62,8 @@ int mc__lua_call_around(lua_State *L, mc_lua *M, const char *kind, int method,
 
 int mc__lua_wrap_handler(mc_lua *M, mc_lua_task *t, lua_State *L, int method) {
   const mc_turn *turn = t->turn;
-  bool packed = lua_gettop(t->co) == 3 && mc__lua_is_packed(M, t->co, 3);
+  const int only = MC_TASK_BASE + 3; /* argument, behind function and self */
+  bool packed = lua_gettop(t->co) == only && mc__lua_is_packed(M, t->co, only);
   if (!M->intercepted && !packed) return 0;
   if (is_system(turn->actor->type) || lua_rawlen(L, method) == 0) return 0;
   lua_rawgeti(t->co, LUA_REGISTRYINDEX, M->around_handler);

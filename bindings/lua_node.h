@@ -231,12 +231,16 @@ void mc__lua_open_value(lua_State *L, mc_lua *M);
 /* lua_error.c */
 void mc__lua_push_error(mc_lua *M, lua_State *L, mc_error code, const char *message);
 int mc__lua_raise(lua_State *L, mc_error code, const char *format, ...);
+/* Pushes the error of a node (`who`) that speaks another version of the wire. */
+void mc__lua_push_versions(mc_lua *M, lua_State *L, const char *who, uint64_t theirs);
 /* The message of what went wrong with the call that a task awaits. */
 void mc__lua_push_call_error(mc_lua *M, lua_State *L, const mc_lua_task *t, mc_error code,
                              const char *detail, size_t len);
 /* MC_OK when it is the name of none. */
 mc_error mc__lua_code_named(const char *name);
 bool mc__lua_is_error(mc_lua *M, lua_State *L, int index);
+/* The error on top of co is our own with that code. */
+bool mc__lua_is_own(mc_lua *M, lua_State *co, const char *code);
 /* Keeps the traceback of the error value at index for mc.traceback in that task. */
 void mc__lua_keep_trace(mc_lua *M, lua_State *L, mc_lua_task *t, int value,
                         const char *trace, size_t len);
@@ -340,7 +344,7 @@ void mc__lua_open_transport(lua_State *L);
 
 /* lua_signature.c */
 /* Where the metatable of a type keeps what is declared of its methods. */
-enum { MC_SIGNATURES = 1 };
+enum { MC_SIGNATURES = 1, MC_LISTED_ERRORS };
 /* What is declared of the method whose name stands at that index, or NULL. Valid while the actor lives.
 ** Never raises. */
 const char *mc__lua_signature(lua_State *L, const mc_actor *a, int method);
@@ -381,6 +385,11 @@ void mc__lua_reap(mc_lua *M);
 void mc__lua_reap_later(mc_lua *M, mc_actor *a);
 void mc__lua_life_over(mc_lua *M, mc_actor *a);
 void mc__lua_open_life(lua_State *L, mc_lua *M);
+/* lua_redaction.c */
+/* The coroutine of t has raised what is on top of it, and its traceback (or nil) is on top of L. When the
+** type of its actor has a list of errors and this is none of them, another error takes its place, the
+** traceback is nil, and the node's log has both. Never raises. */
+void mc__lua_redact(mc_lua *M, lua_State *L, mc_lua_task *t);
 
 /* lua_hold.c */
 /* The task ends: so do its holds. */

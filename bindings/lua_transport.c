@@ -81,21 +81,25 @@ static int l_attach(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   size_t len;
   mc_error code;
+  uint64_t version = 0;
   const char *bytes = luaL_checklstring(L, 1, &len);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   if (!M->transports) {
     lua_newtable(L);
     M->transports = luaL_ref(L, LUA_REGISTRYINDEX);
   }
-  uint32_t peer = mc_node_attach(M->node, (const uint8_t *)bytes, len, &code);
+  uint32_t peer = mc_node_attach(M->node, (const uint8_t *)bytes, len, &code, &version);
   if (peer == UINT32_MAX && code == MC_OK) return 0;
+  if (code == MC_E_VERSION_MISMATCH) {
+    mc__lua_push_versions(M, L, "the other side", version);
+    return lua_error(L);
+  }
   if (peer == UINT32_MAX)
-    return mc__lua_raise(
-        L, code, "%s",
-        code == MC_E_NOT_PERMITTED      ? "the node is linked already, or it is this one"
-        : code == MC_E_VERSION_MISMATCH ? "the other side speaks another version"
-        : code == MC_E_MALFORMED        ? "the link does not begin with a hello"
-                                        : "no memory for a link");
+    return mc__lua_raise(L, code, "%s",
+                         code == MC_E_NOT_PERMITTED
+                             ? "the node is linked already, or it is this one"
+                         : code == MC_E_MALFORMED ? "the link does not begin with a hello"
+                                                  : "no memory for a link");
   lua_pushcfunction(L, keep_send);
   lua_rawgeti(L, LUA_REGISTRYINDEX, M->transports);
   lua_pushinteger(L, (lua_Integer)peer);

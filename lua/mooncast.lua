@@ -20,6 +20,17 @@ local self_name = core.node()
 
 --- Declaring --------------------------------------------------------------------------------------
 
+-- {"a", "b"} -> {a = true, b = true}
+local function listed(names)
+  if type(names) ~= "table" then error("errors is a list of the names of types", 3) end
+  local set = {}
+  for _, name in ipairs(names) do
+    if type(name) ~= "string" then error("errors is a list of the names of types", 3) end
+    set[name] = true
+  end
+  return set
+end
+
 --- Declares an actor type. Its methods are the functions of the table returned; `init` makes an
 -- actor, `stopped` runs at its end, and those and names with a leading underscore cannot be called
 -- from outside.
@@ -30,6 +41,8 @@ local self_name = core.node()
 -- handler runs (bad_arguments), and when it has returned (bad_return): see lua/signature.lua;
 -- mailbox = how many messages may wait for one actor (4096): a call that finds it full raises overloaded,
 -- a cast of the same node waits; those of other nodes are bounded by their credit;
+-- errors = {"Validation", "string"} names the types of errors that callers get to see: those of mc.type, or
+-- Lua's; in place of others they get an mc.Error with code redacted and an id, and the node's log has all;
 -- on_error = "stop" ends the actor when a handler raised, after the caller was told; the default,
 -- "reply", lets it live
 -- @treturn table the type
@@ -46,6 +59,7 @@ function mc.actor(name, options)
     mailbox = options.mailbox,
     signatures = options.signatures and signature.compile_all(options.signatures),
     fragile = on_error == "stop",
+    errors = options.errors and listed(options.errors),
   }
   local mailbox = options.mailbox or 1
   if math.type(mailbox) ~= "integer" or mailbox < 1 or mailbox > 0x7fffffff then

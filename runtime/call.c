@@ -156,9 +156,8 @@ static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
   if (q->kind != MC_STOP && !is_name(q->method, q->method_len))
     return failed(s, MC_E_NO_SUCH_METHOD); /* would be malformed over there */
   mc_buf *out = mc__outbox(n, q->to->peer);
-  if (!out)
-    return failed(s,
-                  mc_peer_is_down(n, q->to->peer) ? MC_E_NODE_DOWN : MC_E_OUT_OF_MEMORY);
+  mc_error refusal = mc__peer_refusal(n, q->to->peer);
+  if (!out) return failed(s, refusal ? refusal : MC_E_OUT_OF_MEMORY);
   if (q->kind == MC_CAST) {
     if (!mc__credit_take(n, q->to->peer, q->to->instance, q->wait, &no_memory)) {
       if (q->wait && !no_memory) return MC_ROUTE_WAIT;
@@ -199,9 +198,10 @@ mc_error mc_send_commit(mc_node *n, const mc_request *q, mc_sending *s) {
     mc__frame_cut(&n->scratch, s->frame);
     return code;
   }
-  if (mc_peer_is_down(n, q->to->peer)) { /* since begin */
+  mc_error refusal = mc__peer_refusal(n, q->to->peer);
+  if (refusal) { /* since begin */
     mc_send_abort(n, q, s);
-    return MC_E_NODE_DOWN;
+    return refusal;
   }
   bool no_memory = s->out->failed;
   if (!mc__frame_close(s->out, s->frame)) {
@@ -267,7 +267,7 @@ mc_buf *mc_reply_begin(mc_node *n, const mc_turn *t, bool raised, size_t *frame)
 mc_error mc_reply_commit(mc_node *n, const mc_turn *t, size_t frame) {
   mc_buf *out = &n->peers[t->origin]->out;
   bool no_memory = out->failed;
-  if (mc_peer_is_down(n, t->origin)) /* nobody waits */
+  if (mc__peer_refusal(n, t->origin)) /* nobody waits */
     return outbox_cut(n, t->origin, frame), MC_OK;
   if (!mc__frame_close(out, frame))
     return no_memory ? MC_E_OUT_OF_MEMORY : MC_E_UNSENDABLE;
@@ -290,7 +290,7 @@ static void answer_here(mc_node *n, uint64_t call, mc_error code, const char *me
 /* False: there is no memory. */
 static bool error_there(mc_node *n, uint32_t peer, uint64_t call, mc_error code,
                         const char *message) {
-  if (mc_peer_is_down(n, peer)) return true;
+  if (mc__peer_refusal(n, peer)) return true;
   mc_buf *out = mc__outbox(n, peer);
   if (!out) return false;
   mc_envelope e = {.kind = MC_ENV_ERROR, .call = call, .code = code};

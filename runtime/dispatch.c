@@ -284,7 +284,11 @@ static void answer_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
 
 static bool hello_arrived(mc_node *n, uint32_t peer, const mc_envelope *e) {
   mc_peer *p = n->peers[peer];
-  if (e->version != MC_WIRE_VERSION || e->incarnation != p->incarnation) return false;
+  if (e->version != MC_WIRE_VERSION) {
+    mc__peer_foreign(n, peer, e->version);
+    return true;
+  }
+  if (e->incarnation != p->incarnation) return false;
   if (e->name_len != p->name_len || memcmp(e->name, p->name, p->name_len) != 0)
     return false;
   return p->greeted = true;

@@ -86,7 +86,7 @@ static bool frames(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len,
                    size_t *used) {
   size_t at = 0, size = 0;
   *used = 0;
-  while (!n->peers[peer]->down && (size = frame_len(bytes + at, len - at)) != 0 &&
+  while (!mc__peer_refusal(n, peer) && (size = frame_len(bytes + at, len - at)) != 0 &&
          size <= len - at) {
     at += size; /* before the dispatch: what fails there is not dispatched again */
     *used = at;
@@ -140,7 +140,7 @@ static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len)
   size_t skipped = skip(p, len);
   bytes += skipped;
   len -= skipped;
-  while (p->in.len && len) {
+  while (p->in.len && len && !p->foreign) {
     size_t had = p->in.len, taken = complete(p, bytes, len);
     if (p->in.failed && !forgo(n, peer, p->in.data, had, bytes, taken)) return false;
     bytes += taken;
@@ -150,18 +150,18 @@ static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len)
     bool good = frames(n, peer, p->in.data, p->in.len, &used);
     p->reading = false;
     if (used) p->in.len = 0;
-    if (p->down || (used && p->in.cap > MC_KEEP_IN)) mc_buf_fini(&p->in);
+    if (p->down || p->foreign || (used && p->in.cap > MC_KEEP_IN)) mc_buf_fini(&p->in);
     if (!good) return false;
   }
-  if (!len) return true;
+  if (!len || p->foreign) return true;
   if (!frames(n, peer, bytes, len, &used)) return false;
-  if (p->down) return true;
+  if (p->down || p->foreign) return true;
   mc_buf_put(&p->in, bytes + used, len - used);
   return !p->in.failed || forgo(n, peer, NULL, 0, bytes + used, len - used);
 }
 
 bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
-  if (peer >= n->peer_count || n->peers[peer]->down) return true;
+  if (peer >= n->peer_count || mc__peer_refusal(n, peer)) return true;
   mc_node_now(n);
   if (deliver(n, peer, bytes, len)) return true;
   n->stats.malformed++;
@@ -178,6 +178,15 @@ void mc_node_peer_down(mc_node *n, uint32_t peer, mc_error code) {
   p->out_sent = 0;
   mc__pending_fail_peer(n, peer, code);
   mc__credit_peer_down(n, peer, code);
+}
+
+void mc__peer_foreign(mc_node *n, uint32_t peer, uint64_t version) {
+  mc_peer *p = n->peers[peer];
+  if (!p->connected && mc__outbox(n, peer)) mc__outbox_dirty(n, peer);
+  p->foreign = true;
+  p->version = version;
+  mc__pending_fail_peer(n, peer, MC_E_VERSION_MISMATCH);
+  mc__credit_peer_down(n, peer, MC_E_VERSION_MISMATCH);
 }
 
 /* ---- out ------------------------------------------------------------------------------------- */
@@ -198,7 +207,8 @@ void mc_node_hello(mc_node *n, mc_buf *out) {
   if (!write_hello(n, out)) out->failed = true;
 }
 
-uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *code) {
+uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *code,
+                        uint64_t *version) {
   mc_reader r;
   mc_envelope e;
   size_t size = frame_len(bytes, len);
@@ -208,6 +218,7 @@ uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *
   *code = MC_E_MALFORMED;
   if (!mc__envelope_read(&r, &e) || e.kind != MC_ENV_HELLO) return UINT32_MAX;
   *code = MC_E_VERSION_MISMATCH;
+  *version = e.version;
   if (e.version != MC_WIRE_VERSION) return UINT32_MAX;
   uint32_t peer = mc_peer_named(n, e.name, e.name_len, e.incarnation);
   *code = MC_E_OUT_OF_MEMORY;
@@ -222,7 +233,7 @@ uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *
 
 mc_buf *mc__outbox(mc_node *n, uint32_t peer) {
   mc_peer *p = n->peers[peer];
-  if (p->down) return NULL;
+  if (p->down || p->foreign) return NULL;
   if (!p->connected) {
     if (!write_hello(n, &p->out)) return NULL;
     p->connected = true;

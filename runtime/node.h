@@ -194,6 +194,8 @@ typedef struct mc_peer {
   mc_buf in;   /* an incomplete frame */
   size_t skip; /* bytes to come of a frame for which there was no memory */
   bool connected, greeted, down, dirty;
+  bool foreign;        /* speaks another version of the wire */
+  uint64_t version;    /* which, then */
   bool reading;        /* `in` is being dispatched */
   uint32_t next_dirty; /* 1 + index */
 } mc_peer;
@@ -283,7 +285,11 @@ struct mc_node {
 };
 
 void *mc__alloc(mc_node *n, void *ptr, size_t osize, size_t nsize);
-/* The outbox of a living peer, greeted; NULL when it is down or memory is out. */
+/* Why nothing can be sent there, or MC_OK. */
+mc_error mc__peer_refusal(const mc_node *n, uint32_t peer);
+/* It has greeted with another version: it gets this node's hello, so that it knows too, and no more. */
+void mc__peer_foreign(mc_node *n, uint32_t peer, uint64_t version);
+/* The outbox of a living peer, greeted; NULL when nothing goes there or memory is out. */
 mc_buf *mc__outbox(mc_node *n, uint32_t peer);
 void mc__outbox_dirty(mc_node *n, uint32_t peer);
 

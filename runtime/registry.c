@@ -140,6 +140,16 @@ uint64_t mc_peer_incarnation(const mc_node *n, uint32_t peer) {
 
 bool mc_peer_is_down(const mc_node *n, uint32_t peer) { return n->peers[peer]->down; }
 
+bool mc_peer_is_foreign(const mc_node *n, uint32_t peer, uint64_t *version) {
+  *version = n->peers[peer]->version;
+  return n->peers[peer]->foreign;
+}
+
+mc_error mc__peer_refusal(const mc_node *n, uint32_t peer) {
+  const mc_peer *p = n->peers[peer];
+  return p->foreign ? MC_E_VERSION_MISMATCH : p->down ? MC_E_NODE_DOWN : MC_OK;
+}
+
 uint32_t mc_peer_find(const mc_node *n, const char *name, size_t len) {
   for (uint32_t i = n->peer_count; i-- > 0;) {
     const mc_peer *p = n->peers[i];

@@ -67,8 +67,10 @@ return {
   D7 = "lua/on_error_spec.lua",
   E1 = "bindings/error_spec.lua",
   E2 = "bindings/error_spec.lua",
+  E3 = "lua/redaction_spec.lua worker-shell/redaction.test.js",
   E4 = "bindings/error_spec.lua runtime/call_test.c runtime/credit_test.c runtime/node_test.c "
     .. "runtime/pending_test.c worker-shell/kill.test.js",
+  E5 = "bindings/dispatch.test.js lua/transport_spec.lua runtime/node_test.c worker-shell/host-node.test.js",
   E7 = "bindings/error_spec.lua worker-shell/cli.test.js",
   E8 = "bindings/error_spec.lua",
   F1 = "bindings/value_spec.lua",

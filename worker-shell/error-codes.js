@@ -27,4 +27,5 @@ export const errorCodes = Object.freeze([
   "budget",
   "out_of_memory",
   "closed",
+  "redacted",
 ]);

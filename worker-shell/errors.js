@@ -22,7 +22,7 @@ export class ActorError extends Error {
   /**
    * @param {string} code one of errorCodes, or "raised"
    * @param {string} message what happened, where, and what to do
-   * @param {{ node?: string, value?: unknown, traceback?: string, transport?: boolean, cause?: unknown }} [more]
+   * @param {{ node?: string, id?: string, value?: unknown, traceback?: string, transport?: boolean, cause?: unknown }} [more]
    */
   constructor(code, message, more = {}) {
     super(withCode(code, message), "cause" in more ? { cause: more.cause } : undefined);
@@ -31,6 +31,7 @@ export class ActorError extends Error {
     /** True only when this runtime made the error itself, for a call of its own. */
     this.transport = more.transport ?? code !== RAISED;
     if (more.node !== undefined) this.node = more.node;
+    if (more.id !== undefined) this.id = more.id;
     if (more.traceback !== undefined) this.traceback = more.traceback;
     if ("value" in more) this.value = more.value;
   }

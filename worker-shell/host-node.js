@@ -250,6 +250,7 @@ export class HostNode {
     if (this.#closed) throw new ActorError("closed", `the system is closed: ${address.type} cannot be called`);
     const peer = this.#peer(address.node, address.incarnation);
     const problem = peer.down ?? this.#connect(peer);
+    if (problem === "version_mismatch") throw otherVersion(peer, address.type);
     if (problem) throw new ActorError(problem, unreachable(problem, address), { node: address.node });
     return peer;
   }
@@ -282,7 +283,10 @@ export class HostNode {
     const peer = this.#peer(name, incarnation);
     if (peer.down || this.#closed) return false;
     try {
-      for (const envelope of peer.frames.push(bytes)) this.#receive(peer, decodeEnvelope(envelope));
+      for (const envelope of peer.frames.push(bytes)) {
+        if (peer.down) break;
+        this.#receive(peer, decodeEnvelope(envelope));
+      }
       return true;
     } catch (error) {
       this.#drop(peer, error);
@@ -344,13 +348,20 @@ export class HostNode {
 
   #greet(peer, envelope) {
     if (envelope.kind !== Kind.HELLO) throw malformed("a link that does not begin with hello");
-    if (envelope.version !== WIRE_VERSION) {
-      throw new ActorError("version_mismatch", `${peer.name} speaks version ${envelope.version}, this node ${WIRE_VERSION}`);
-    }
+    if (envelope.version !== WIRE_VERSION) return this.#foreign(peer, envelope.version);
     if (envelope.node !== peer.name || envelope.incarnation !== peer.incarnation) {
       throw malformed("a hello from another node");
     }
     peer.greeted = true;
+    return undefined;
+  }
+
+  /** Another version of the wire: the node gets our hello, so that it knows too, and no more. */
+  #foreign(peer, version) {
+    peer.version = version;
+    if (!this.#connect(peer)) peer.flush();
+    peer.end("version_mismatch", ({ label }) => otherVersion(peer, label));
+    this.#options.onError?.(otherVersion(peer, "a link was dropped").message);
   }
 
   #answer(peer, envelope) {
@@ -441,6 +452,11 @@ export class HostNode {
     const traced = envelope.trace ? ` (trace ${envelope.trace})` : "";
     this.#options.onError?.(`${envelope.method} was cast and raised${traced}: ${errorText(error)}`, error);
   }
+}
+
+function otherVersion({ name, version }, label) {
+  const text = `${label}: node ${name} speaks version ${version} of the wire, this node version ${WIRE_VERSION}`;
+  return Object.assign(new ActorError("version_mismatch", text, { node: name }), { ours: WIRE_VERSION, theirs: version });
 }
 
 function unreachable(code, { node, type }) {

@@ -12,6 +12,8 @@ export class HostPeer {
   pending = new Map();
   frames = new FrameReader();
   greeted = false;
+  /** The version of the wire that it speaks, when that is not ours. */
+  version = undefined;
   /** Set when the node is dead or its link was dropped: why. */
   down = undefined;
 
@@ -43,10 +45,11 @@ export class HostPeer {
     this.#outbox.push(frame);
     if (this.#scheduled) return;
     this.#scheduled = true;
-    queueMicrotask(() => this.#flush());
+    queueMicrotask(() => this.flush());
   }
 
-  #flush() {
+  /** Sends what waits now. */
+  flush() {
     this.#scheduled = false;
     for (const [instance, count] of this.#owed) this.#outbox.push(encodeCredit({ instance, count }));
     this.#owed.clear();
@@ -60,7 +63,7 @@ export class HostPeer {
     this.#owed.set(instance, (this.#owed.get(instance) ?? 0) + 1);
     if (this.#scheduled || this.down || !this.#link) return;
     this.#scheduled = true;
-    queueMicrotask(() => this.#flush());
+    queueMicrotask(() => this.flush());
   }
 
   get owesCredit() {

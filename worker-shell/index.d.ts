@@ -26,7 +26,8 @@ export type ErrorCode =
   | "version_mismatch"
   | "budget"
   | "out_of_memory"
-  | "closed";
+  | "closed"
+  | "redacted";
 
 export const errorCodes: readonly ErrorCode[];
 export const VERSION: string;
@@ -40,6 +41,11 @@ export class ActorError extends Error {
   readonly code: ErrorCode | "raised";
   /** True only when this runtime made the error itself, for a call of its own. */
   readonly transport: boolean;
+  /** Of a redacted error: by which the log of its node has the whole. */
+  readonly id?: string;
+  /** Of a version_mismatch: which versions of the wire the two nodes speak. */
+  readonly ours?: number;
+  readonly theirs?: number;
   /** The node that it is about. */
   readonly node?: string;
   /** What the handler raised, as it raised it. */

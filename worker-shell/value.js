@@ -202,7 +202,7 @@ class Encoder {
 
   #error(error) {
     if (error.code === RAISED) return this.value(error.value);
-    const fields = { code: error.code, message: bareText(error), node: error.node };
+    const fields = { code: error.code, message: bareText(error), node: error.node, id: error.id };
     this.#writer.tag(Tag.OBJECT);
     this.#writer.array(2);
     this.#writer.text(ERROR_TYPE);
@@ -403,9 +403,10 @@ function stringField(value, name) {
 }
 
 export function toError(value) {
-  const [code, message, node] = ["code", "message", "node"].map((name) => stringField(value, name));
+  const [code, message, node, id] = ["code", "message", "node", "id"].map((name) => stringField(value, name));
   if (!errorCodes.includes(code) || typeof message !== "string") throw malformed("an mc.Error without its fields");
-  return new ActorError(code, message, { transport: false, node: typeof node === "string" ? node : undefined });
+  const text = (field) => (typeof field === "string" ? field : undefined);
+  return new ActorError(code, message, { transport: false, node: text(node), id: text(id) });
 }
 
 /**

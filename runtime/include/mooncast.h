@@ -49,7 +49,8 @@
   X(VERSION_MISMATCH, "version_mismatch") \
   X(BUDGET, "budget")                     \
   X(OUT_OF_MEMORY, "out_of_memory")       \
-  X(CLOSED, "closed")
+  X(CLOSED, "closed")                     \
+  X(REDACTED, "redacted")
 
 typedef enum mc_error {
   MC_OK = 0,
@@ -212,6 +213,9 @@ uint32_t mc_peer_named(mc_node *n, const char *name, size_t len, uint64_t incarn
 const char *mc_peer_name(const mc_node *n, uint32_t peer, size_t *len);
 uint64_t mc_peer_incarnation(const mc_node *n, uint32_t peer);
 bool mc_peer_is_down(const mc_node *n, uint32_t peer);
+/* Whether the peer has greeted with a wire version other than this node's, and which. Then nothing goes
+** there any more: calls to it fail with version_mismatch. */
+bool mc_peer_is_foreign(const mc_node *n, uint32_t peer, uint64_t *version);
 /* A living peer by name alone, newest first; UINT32_MAX when none is known. */
 uint32_t mc_peer_find(const mc_node *n, const char *name, size_t len);
 
@@ -454,9 +458,10 @@ void mc_node_set_call_timeout(mc_node *n, double ms);
 void mc_node_hello(mc_node *n, mc_buf *out);
 /* The peer that a link's first bytes greet us from; the host sends to it from now on, without asking
 ** it to connect. UINT32_MAX and a code: MC_OK when more bytes are needed to tell, malformed,
-** version_mismatch, not_permitted when that node is linked already, out_of_memory. Deliver the same
+** version_mismatch (then *version is theirs), not_permitted when that node is linked already, out_of_memory. Deliver the same
 ** bytes afterwards. */
-uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *code);
+uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *code,
+                        uint64_t *version);
 double mc_node_now(mc_node *n);
 /* The time as the node last saw it, without asking the host. */
 double mc_node_seen(const mc_node *n);

@@ -237,6 +237,36 @@ describe("results that cannot be sent", () => {
   });
 });
 
+describe("a hello of another version", () => {
+  it("fails what waits for that node and what is asked later, with both versions [E5]", () => {
+    const lua = new RawNode({ greet: false });
+    lua.deliver(encodeHello({ node: "peer", incarnation: 99 }));
+    lua.runLua(`
+      local Thing = mc.actor "Thing"
+      function Thing:ask(ref) local ok, e = pcall(mc.call, ref, "f") return e.code, e.message, e.ours, e.theirs, e.node end
+    `);
+    const actor = lua.spawn("Thing");
+    const other = lua.otherPeer({ greet: false });
+    const ref = new RemoteRef({ ...other.address, instance: 1, secret: new Uint8Array(16), type: "T" }, {});
+    const ask = () => lua.callFrame(actor, "ask", [ref], ++call);
+    let call = 7000;
+    lua.deliver(ask());
+    lua.run();
+    assert.deepEqual(other.received.map(({ kind }) => kind), [Kind.HELLO, Kind.CALL]);
+    assert.equal(other.deliver(encodeHello({ ...other.address, version: 2 })), true);
+    lua.run();
+    lua.deliver(ask());
+    lua.run();
+    for (const id of [7001, 7002]) {
+      const [code, message, ours, theirs, node] = lua.answers(id)[0].results;
+      assert.deepEqual([code, ours, theirs, node], ["version_mismatch", 1, 2, other.address.node]);
+      assert.match(message, /T:f: node other1 speaks version 2 of the wire, this node version 1/);
+    }
+    assert.equal(other.received.length, 2);
+    lua.close();
+  });
+});
+
 describe("a header that is corrupt", () => {
   /** A call of the node to the peer that is not answered yet; what it ends with is in `asked`. */
   function waiting() {
@@ -270,7 +300,7 @@ describe("a header that is corrupt", () => {
   });
 
   it("so does what stands before the hello, and a hello of somebody else [D5]", () => {
-    for (const bytes of [encodeReply({ call: 1, results: [] }), encodeHello({ node: "other", incarnation: 99 }), encodeHello({ node: "peer", incarnation: 98 }), encodeHello({ node: "peer", incarnation: 99, version: 2 })]) {
+    for (const bytes of [encodeReply({ call: 1, results: [] }), encodeHello({ node: "other", incarnation: 99 }), encodeHello({ node: "peer", incarnation: 98 })]) {
       const fresh = new RawNode({ greet: false });
       assert.equal(fresh.deliver(bytes), false);
       fresh.close();

@@ -83,6 +83,44 @@ static void damaged(void) {
   CHECK(broken > 100);
 }
 
+/* A hello of version 2 on a link: nothing follows it but this node's own hello, and whoever waits or asks
+** is told at once. `asks`: calls and a cast wait there already. */
+static void other_version(void) {
+  for (int asks = 0; asks < 2; asks++) {
+    uint8_t hello[64];
+    uint64_t version = 0;
+    world *w = world_new(2, 0);
+    world_node *s = &w->node[0];
+    world_ask ask[2] = {0}, later = {0}, cast = {0};
+    mc_error code;
+    mc_actor *a = world_spawn(w, 1, w->node[1].type);
+    mc_address to = world_address(w, 0, 1, a);
+    for (int i = 0; asks && i < 2; i++) world_call(w, 0, to, "echo", i, NULL, &ask[i]);
+    size_t len = check_unhex("5a00000008840002626e311864", hello);
+    CHECK(!mc_peer_is_foreign(s->n, s->peer[1], &version));
+    for (size_t at = 0; at < len; at++)
+      CHECK(mc_node_deliver(s->n, s->peer[1], hello + at, 1));
+    CHECK(mc_peer_is_foreign(s->n, s->peer[1], &version));
+    CHECK_INT(version, 2);
+    for (int i = 0; asks && i < 2; i++)
+      CHECK(ask[i].settled == 1 && ask[i].code == MC_E_VERSION_MISMATCH);
+    CHECK_INT(world_call(w, 0, to, "echo", 1, NULL, &later), MC_E_VERSION_MISMATCH);
+    CHECK(world_cast(w, 0, to, "echo", 1, &cast, &code));
+    CHECK_INT(code, MC_E_VERSION_MISMATCH);
+    CHECK_INT(world_stats(w, 0).pending, 0);
+    CHECK_INT(world_stats(w, 0).malformed, 0);
+    CHECK_INT(world_stats(w, 0).received, 1);
+    CHECK(mc_node_deliver(s->n, s->peer[1], (const uint8_t *)"\0\0", 2)); /* not read */
+    CHECK_INT(world_stats(w, 0).received, 1);
+    mc_node_step(s->n, 10);
+    if (!asks) CHECK_INT(s->connects, 1);
+    if (!asks) CHECK_INT(s->out[1].len, 13);
+    mc_node_peer_down(s->n, s->peer[1], MC_E_NODE_DOWN);
+    world_run(w);
+    world_free(w);
+  }
+}
+
 static void malformed_links(void) {
   static const char *const streams[] = {
       "00",                 /* no frame */
@@ -92,8 +130,6 @@ static void malformed_links(void) {
       "5a00000000", /* empty */
       "5a000000048306"
       "0301", /* not greeted yet */
-      "5a000000078400026e30"
-      "1864", /* a hello of version 2 */
       "5a000000088400016"
       "26e321864", /* of another node */
       "5a000000088400016"
@@ -346,6 +382,8 @@ static const check_test tests[] = {
     {"node: a stream may be cut anywhere, twice", cut_anywhere},
     {"node: each flipped bit breaks the link or does no harm; calls settle once [D5]",
      damaged},
+    {"node: a hello of another version is the last on its link, calls fail at once [E5]",
+     other_version},
     {"node: what is no frame, no hello, or another's hello breaks the link [D5]",
      malformed_links},
     {"node: nothing is allocated ahead of the bytes [F4]", never_ahead},

@@ -29,6 +29,7 @@ class RawPeer {
 
   constructor(shared, name, incarnation) {
     this.shared = shared;
+    this.address = { node: name, incarnation };
     this.number = shared.instance.peer(name, incarnation);
     shared.peers.set(this.number, this);
   }
@@ -115,10 +116,10 @@ export class RawNode extends RawPeer {
   }
 
   /** One more peer, which can ask when this one's link was dropped. */
-  otherPeer() {
+  otherPeer({ greet = true } = {}) {
     const [node, incarnation] = [`other${++this.#others}`, 98];
     const peer = new RawPeer(this.shared, node, incarnation);
-    peer.deliver(encodeHello({ node, incarnation }));
+    if (greet) peer.deliver(encodeHello({ node, incarnation }));
     return peer;
   }
 

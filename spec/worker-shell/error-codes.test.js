@@ -8,7 +8,7 @@ import { ActorError, codeNumber, errorCodes } from "../../worker-shell/errors.js
 it("the error codes are those of the C header, in its order", () => {
   assert.deepEqual([...errorCodes], codesFromHeader());
   assert.equal(codeNumber("timeout"), 1);
-  assert.equal(codeNumber("closed"), errorCodes.length);
+  assert.equal(codeNumber("redacted"), errorCodes.length);
 });
 
 it("error-codes.js is what the script makes of the header", () => {
@@ -21,12 +21,13 @@ it("limits are those of the C header", async () => {
   const limit = (name) => Function(`return ${header.match(new RegExp(`${name} = ([^,]+),`))[1]}`)();
   const { MAX_FRAME } = await import("../../worker-shell/cbor.js");
   const { MAX_DEPTH } = await import("../../worker-shell/value.js");
-  const { MAX_CHAIN, WIRE_VERSION } = await import("../../worker-shell/envelope.js");
+  const { MAX_CHAIN, MAX_CONTEXT, WIRE_VERSION } = await import("../../worker-shell/envelope.js");
   const { MAILBOX_BOUND, MAILBOX_BYTES } = await import("../../worker-shell/host-actor.js");
   const { CAST_WINDOW } = await import("../../worker-shell/host-peer.js");
   const { VERSION } = await import("../../worker-shell/version.js");
   assert.equal(MAX_FRAME, limit("MC_MAX_FRAME"));
   assert.equal(MAX_DEPTH, limit("MC_MAX_DEPTH"));
+  assert.equal(MAX_CONTEXT, limit("MC_MAX_CONTEXT"));
   assert.equal(MAX_CHAIN, limit("MC_MAX_CHAIN"));
   assert.equal(MAILBOX_BOUND, limit("MC_MAILBOX_BOUND"));
   assert.equal(MAILBOX_BYTES, limit("MC_MAILBOX_BYTES"));

@@ -679,13 +679,12 @@ describe("what comes over a link and is not right", () => {
     return { hello, deliver: (...parts) => node.deliver("s", 7, concat(...parts)) };
   }
 
-  it("is dropped without a hello, with a second one, with another's, with another version", () => {
+  it("is dropped without a hello, with a second one, with another's", () => {
     const cases = [
       [encodeReply({ call: 1, results: [] })],
       [encodeHello({ node: "s", incarnation: 7 }), encodeHello({ node: "s", incarnation: 7 })],
       [encodeHello({ node: "t", incarnation: 7 })],
       [encodeHello({ node: "s", incarnation: 8 })],
-      [encodeHello({ node: "s", incarnation: 7, version: 2 })],
       [encodeHello({ node: "s", incarnation: 7 }), Uint8Array.of(1, 2, 3)],
     ];
     for (const parts of cases) {
@@ -695,6 +694,34 @@ describe("what comes over a link and is not right", () => {
       assert.equal(node.stats().malformed, 1);
       assert.equal(net.malformed.length, 1);
     }
+  });
+
+  it("of another version is the last, and all that waits and comes fails with both versions [E5]", async () => {
+    const sent = [];
+    const node = new HostNode({ name: "a", connect: () => ({ send: (bytes) => sent.push(bytes) }) });
+    const ref = node.refs.get({ node: "s", incarnation: 7, instance: 1, secret, type: "T" });
+    const waiting = ref.call("f").catch((e) => e);
+    await sleep(1);
+    const before = sent.length;
+    const call = encodeCall({ call: 1, instance: 1, secret, type: 1, method: "f", chain: [], args: [] });
+    assert.equal(node.deliver("s", 7, concat(encodeHello({ node: "s", incarnation: 7, version: 2 }), call)), true);
+    assert.equal(node.deliver("s", 7, call), false);
+    for (const error of [await waiting, await ref.call("f").catch((e) => e)]) {
+      assert.deepEqual([error.code, error.ours, error.theirs, error.node], ["version_mismatch", 1, 2, "s"]);
+      assert.match(error.message, /node s speaks version 2 of the wire, this node version 1/);
+    }
+    await sleep(1);
+    assert.equal(sent.length, before);
+    await nothingLeft(node);
+  });
+
+  it("of another version that comes first is answered with a hello, and no more [E5]", async () => {
+    const sent = [];
+    const node = new HostNode({ name: "a", incarnation: 5, connect: () => ({ send: (bytes) => sent.push(bytes) }) });
+    const call = encodeCall({ call: 1, instance: 1, secret, type: 1, method: "f", chain: [], args: [] });
+    node.deliver("s", 7, concat(encodeHello({ node: "s", incarnation: 7, version: 9 }), call));
+    await sleep(1);
+    assert.deepEqual(sent, [encodeHello({ node: "a", incarnation: 5 })]);
   });
 
   it("fails what is awaited from there", async () => {
