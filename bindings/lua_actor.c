@@ -130,6 +130,8 @@ static int l_define(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   mc_type *type = mc_utf8_valid(name, len) ? mc_type_named(M->node, name, len) : NULL;
+  if (!type && len > 0 && len <= MC_MAX_NAME && mc_utf8_valid(name, len))
+    return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for a type");
   luaL_argcheck(L, type, 1, "a type's name is text of 1 to 255 bytes");
   uint32_t mailbox = mailbox_of(L);
   push_class_meta(L, type);

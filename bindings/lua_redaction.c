@@ -99,9 +99,10 @@ static int redact_protected(lua_State *L) {
   push_id(r->M, L);
   const char *id = lua_tostring(L, -1);
   push_shown(L, 3, r->text);
+  const char *shown = lua_tostring(L, -1);
   lua_pushfstring(L, "a caller of %s got an error of type %s redacted, %s%s: %s\n%s",
                   turn->actor->type->name, kind, id,
-                  mc__lua_push_traced(L, r->t->trace_id), lua_tostring(L, -1), r->trace);
+                  mc__lua_push_traced(L, r->t->trace_id), shown, r->trace);
   mc__lua_log(r->M, MC_LOG_ERROR, lua_tostring(L, -1));
   lua_pushfstring(L, "%s raised an error of type %s, which is not for its callers (%s)",
                   turn->actor->type->name, kind, id);
