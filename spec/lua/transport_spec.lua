@@ -58,9 +58,9 @@ describe("mc.transport", function()
 
   it("refuses another version of the wire, and says both [E5]", function()
     local why
-    local link = mc.transport { send = function() end, down = function(_, reason) why = reason end }
+    local refusing = mc.transport { send = function() end, down = function(_, reason) why = reason end }
     local hello = "\x84\x00\x02\x61x\x01" -- version 2, node x
-    local ok, e = pcall(link.receive, link, "\x5a" .. (">s4"):pack(hello))
+    local ok, e = pcall(refusing.receive, refusing, "\x5a" .. (">s4"):pack(hello))
     assert.is_false(ok)
     assert.same({ "version_mismatch", 1, 2 }, { e.code, e.ours, e.theirs })
     assert.equal("the other side speaks version 2 of the wire, this node version 1", e.message)
