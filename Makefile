@@ -67,6 +67,7 @@ help:
 	@echo 'make format   clang-format over our C'
 	@echo 'make counts   instructions per operation under callgrind, against spec/bench/counts.json'
 	@echo 'make bench    measures beside other libraries for about ten minutes; writes docs/benchmarks.md; BENCH=calls: one group'
+	@echo 'make bench-browser  calls between workers of a page, beside raw messages and Comlink'
 	@echo 'make deps     installs all that the other targets need'
 	@echo 'make clean    removes $(B) and node_modules'
 
@@ -467,6 +468,11 @@ export BENCH BENCH_RUNS BENCH_SECONDS
 bench-build: wasm native $(B)/bench/core $(B)/bench/erlang_peer.beam $(B)/npm-bench.stamp $(B)/deps-test.stamp
 bench: bench-build
 	@node spec/bench/run.mjs
+
+# In a page, beside raw messages and Comlink. ENGINE=firefox or webkit for another.
+.PHONY: bench-browser
+bench-browser: wasm $(B)/npm-bench.stamp $(B)/deps-browsers.stamp
+	@node spec/bench/browser.mjs $(ENGINE)
 
 .PHONY: clean
 clean:
