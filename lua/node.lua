@@ -14,6 +14,7 @@ local node = {
   program = {}, -- {main = function, path, started}
   infos = setmetatable({}, { __mode = "k" }), -- class -> {name, site, from_file, hash, version}
   by_name = {}, -- type name -> list of infos, oldest first
+  made = {}, -- sender -> its spawns that it may not want any more: see "Spawning"
 }
 local self_name = core.node()
 local Node = core.define("mc.node", {}, { reentrant = true })
@@ -27,6 +28,7 @@ local function forget(name)
   for i = #node.order, 1, -1 do
     if node.order[i] == name then table.remove(node.order, i) end
   end
+  node.made[name] = nil
   node.siblings[name] = nil -- last: without memory it is told again
 end
 
@@ -41,6 +43,8 @@ function node.peer_up(name, incarnation, secret)
     incarnation = incarnation,
     ref = core.address(name, incarnation, 1, secret, "mc.node"),
     load = 0,
+    spawns = 0, -- that were asked of it
+    settled = {}, -- of those, what it is still to be told
     listed = false, -- until all is done: without memory it is told again
   }
   node.siblings[name] = sibling
@@ -276,6 +280,70 @@ end
 
 --- Spawning ---------------------------------------------------------------------------------------
 
+-- A spawn that is cancelled or timed out may have made its actor already: the answer, the only one that
+-- knows the actor, then finds nobody. So each spawn has a token, a number of its sender's, and the sender
+-- tells how it went: the token when the answer came, its negative when the actor is not wanted. Bad news
+-- goes out at once, good news by the dozen: what a node remembers for another is bounded by that.
+
+local TOLD_AT_ONCE <const> = 64
+
+local function tell_settled(sibling)
+  local tokens = sibling.settled
+  sibling.settled = {}
+  local ok, message = pcall(core.cast, sibling.ref, "settle", self_name, tokens)
+  if ok then return end
+  table.move(tokens, 1, #tokens, #sibling.settled + 1, sibling.settled)
+  error(message, 0)
+end
+
+-- A spawn that another node was asked for, as its sender sees it; closed when it is over.
+local Asked = {}
+Asked.__index = Asked
+
+local function ask(sibling)
+  if #sibling.settled >= TOLD_AT_ONCE then tell_settled(sibling) end
+  sibling.spawns = sibling.spawns + 1
+  return setmetatable({ sibling = sibling, token = sibling.spawns, answered = false }, Asked)
+end
+
+function Asked:__close()
+  local settled = self.sibling.settled
+  settled[#settled + 1] = self.answered and self.token or -self.token
+  if not self.answered then pcall(tell_settled, self.sibling) end
+end
+
+-- The same where the actor is made. It stands in node.made[sender] until its sender has told; then its
+-- reference does.
+local Making = {}
+Making.__index = Making
+
+local function make_for(sender, token)
+  local of_sender = node.made[sender] or {}
+  node.made[sender] = of_sender
+  local making = setmetatable({ sender = sender, of_sender = of_sender, token = token, ref = false }, Making)
+  of_sender[token] = making
+  return making
+end
+
+local function stop_unwanted(ref) core.spawn_task(pcall, core.stop, ref) end
+
+function Making:__close()
+  local is_wanted = node.made[self.sender] == self.of_sender and self.of_sender[self.token] == self
+  self.of_sender[self.token] = is_wanted and self.ref or nil
+  if self.ref and not is_wanted then stop_unwanted(self.ref) end
+end
+
+--- A sender tells how its spawns went. What is still being made is stopped when it is there.
+function Node:settle(sender, tokens)
+  local of_sender = node.made[sender] or {}
+  for _, told in ipairs(tokens) do
+    local token = math.abs(told)
+    local made = of_sender[token]
+    of_sender[token] = nil
+    if told < 0 and core.is_ref(made) then stop_unwanted(made) end
+  end
+end
+
 local function check_sites_once(info)
   if info.checked == definition then return end
   check_sites(info)
@@ -298,20 +366,24 @@ function node.spawn(where, class, ...)
   local sibling = node.siblings[where]
   if not sibling then core.error("unknown_node", "there is no node " .. tostring(where)) end
   sibling.load = sibling.load + 1
-  local hash = hash_of(info)
-  local ref, load = core.call(sibling.ref, "spawn", info.name, hash, module_of(class), info.from_file, self_name, ...)
+  local hash, module = hash_of(info), module_of(class)
+  local asked <close> = ask(sibling)
+  local ref, load =
+    core.call(sibling.ref, "spawn", info.name, hash, module, info.from_file, self_name, asked.token, ...)
+  asked.answered = true
   sibling.load = load
   return ref
 end
 
-function Node:spawn(name, hash, module, from_file, from, ...)
+function Node:spawn(name, hash, module, from_file, from, token, ...)
   local _ <close> = setmetatable({}, { __close = function()
     spawning = spawning - 1
     if is_child(self_name) then end_with_last() end
   end })
   spawning = spawning + 1
-  local ref = core.spawn(find_class(name, hash, module, from_file, from), ...)
-  return ref, core.load() - 1
+  local making <close> = make_for(from, token)
+  making.ref = core.spawn(find_class(name, hash, module, from_file, from), ...)
+  return making.ref, core.load() - 1
 end
 
 -- A node that was started later has not run the program: it asks those that have.
@@ -328,12 +400,14 @@ local function class_named(name)
 end
 
 --- Spawns by the name of a type that the program defined, for the host.
-function Node:spawn_type(name, where, ...)
+function Node:spawn_type(name, where, from, token, ...)
   local class = class_named(name)
   if not node.infos[class] then
     core.error("bad_arguments", ("node %s knows no actor type %s: the program must define it"):format(self_name, name))
   end
-  return (node.spawn(where or node.least_loaded(), class, ...))
+  local making <close> = make_for(from, token)
+  making.ref = node.spawn(where or node.least_loaded(), class, ...)
+  return making.ref
 end
 
 -- The version of a type that has that hash; without a hash, the newest.

@@ -10,6 +10,7 @@ import { HostNode } from "./host-node.js";
 import { currentPlatform } from "./platform.js";
 import { Pool } from "./pool.js";
 import { Program } from "./program.js";
+import { Spawns } from "./spawns.js";
 import { VERSION } from "./version.js";
 
 /** The instance of every Lua node's own actor. */
@@ -74,6 +75,7 @@ export class System {
   #closing;
   #foreign = 0;
   #program;
+  #spawns;
 
   /** For createSystem alone. */
   constructor(platform, module, options) {
@@ -85,6 +87,7 @@ export class System {
       throw new Error('link "ring" needs SharedArrayBuffer, which this page may only use when it is cross-origin isolated');
     }
     this.#host = this.#makeHost();
+    this.#spawns = new Spawns(this.#host.name);
     this.#pool = this.#makePool(module, this.#exposeHost());
   }
 
@@ -166,12 +169,13 @@ export class System {
    * Makes an actor of a type that the program defines.
    * @param {string} type
    * @param {unknown[]} [args] for its init
-   * @param {{ on?: string, timeout?: number }} [options] on: the name of a node
+   * @param {{ on?: string, timeout?: number, signal?: AbortSignal }} [options] on: the name of a node. An actor
+   *   that is made after all when the spawn was given up is stopped
    * @returns {Promise<import("./ref.js").RemoteRef>}
    */
   async spawn(type, args = [], { on, ...options } = {}) {
     const node = this.nodeActor(on ?? this.nodes()[0] ?? "w1");
-    return node.call("spawn_type", [type, on ?? null, ...args], options);
+    return this.#spawns.ask(node, type, on ?? null, args, options);
   }
 
   /** What was exposed under this name. @returns {Promise<import("./ref.js").RemoteRef | undefined>} */
@@ -278,6 +282,7 @@ export class System {
 
   #down(node, cause) {
     this.#host.peerDown(node.name, node.incarnation, cause.code);
+    this.#spawns.forget(node.name);
     this.#castOthers(node, "peer_down", [node.name, node.incarnation]);
     if (this.#closing) return;
     this.#events.push({ type: "down", node: node.name, code: cause.code, reason: cause.message });

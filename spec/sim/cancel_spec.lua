@@ -471,6 +471,88 @@ describe("a cancelled task", function()
   end)
 end)
 
+describe("a spawn elsewhere that is given up", function()
+  -- Spawns on every node, each given up at a random moment: before its request arrives, while its init runs,
+  -- while the answer is under way. Some inits take time, some do not hear of it.
+  local function client(rounds)
+    local mc = require "mooncast"
+    local Worker = require("program").Worker
+    local Deaf = mc.actor "Deaf"
+    function Deaf:init(seconds)
+      local till = mc.now() + seconds
+      while mc.now() < till do pcall(mc.sleep, till - mc.now()) end
+    end
+    local counts, names = { made = 0, timeout = 0, cancelled = 0 }, mc.nodes()
+    for _ = 1, rounds do
+      local tasks = {}
+      for i = 1, 20 do
+        local target = { math.random(4) == 1 and Deaf or Worker, on = names[math.random(#names)] }
+        local seconds = math.random(0, 3) / 100
+        local limit = i % 2 == 0 and math.random(1, 80) / 1000 or 1000
+        tasks[i] = mc.async(function() return mc.deadline(limit, mc.spawn, target, seconds) end)
+      end
+      for i = 1, #tasks, 2 do
+        mc.sleep(math.random(0, 8) / 1000)
+        tasks[i]:cancel()
+      end
+      for _, task in ipairs(tasks) do
+        local ok, got = pcall(task.await, task)
+        local outcome = ok and "made" or got.code
+        counts[outcome] = counts[outcome] + 1
+        if ok then assert(mc.stop(got)) end
+      end
+    end
+    return counts
+  end
+
+  it("leaves no actor on any node, and remembers little", function()
+    for seed = 1, 5 do
+      local world = new { nodes = 3, delay = { 0, 20 }, seed = seed }
+      local handles = {}
+      for i, name in ipairs(world:names()) do handles[i] = world:run(name, client, 30) end
+      local sum = { made = 0, timeout = 0, cancelled = 0 }
+      for _, handle in ipairs(handles) do
+        for outcome, count in pairs((case.finish(world, handle))) do sum[outcome] = sum[outcome] + count end
+      end
+      for outcome, count in pairs(sum) do assert.is_true(count > 100, outcome .. " " .. count) end
+      for _, name in ipairs(world:names()) do assert.equal(0, world:stats(name).actors, name) end
+      for _, name in ipairs(world:names()) do
+        local check = world:run(name, function()
+          local most, node = 0, require "mooncast.node"
+          for _, of_sender in pairs(node.made) do
+            local count = 0
+            for _ in pairs(of_sender) do count = count + 1 end
+            most = math.max(most, count)
+          end
+          return most
+        end)
+        assert.is_true(case.finish(world, check) <= 64)
+      end
+      world:close()
+    end
+  end)
+
+  it("is forgotten when its sender's node is gone, and an actor that was being made is stopped", function()
+    local world = new { nodes = 2 }
+    world:run("w1", function()
+      local mc = require "mooncast"
+      local Slow = mc.actor "Slow"
+      function Slow:init()
+        local till = mc.now() + 3
+        while mc.now() < till do pcall(mc.sleep, till - mc.now()) end
+      end
+      mc.spawn({ require("program").Worker, on = "w2" })
+      mc.spawn({ Slow, on = "w2" })
+    end)
+    world:at(1000, function() world:kill "w1" end)
+    world:settle()
+    assert.equal(1, world:stats("w2").actors) -- the Worker, which its sender had
+    assert.is_nil(world:leftover())
+    local check = world:run("w2", function() return next(require("mooncast.node").made) == nil end)
+    assert.is_true((case.finish(world, check)))
+  end)
+end)
+
 describe("mc.stop", function()
   it("waits for the handler in progress, and what came before it", function()
     for _, place in ipairs(places) do

@@ -35,6 +35,11 @@ function Counter:sleep(s) mc.sleep(s) return "slept" end
 function Counter:many() return nil, 2, nil end
 function Counter:echo(...) return ... end
 function Counter:ask(name, method, ...) return mc.call(mc.lookup(name), method, ...) end
+local Slow = mc.actor "Slow"
+function Slow:init(seconds)
+  local till = os.clock() + seconds
+  while os.clock() < till do end
+end
 mc.main(function() end)
 `;
 const COUNTER_FILE = await program("counter.lua", COUNTER);
@@ -188,6 +193,24 @@ for (const kind of [...links, "memory"]) {
       const other = await system.spawn("Counter");
       const abort = AbortSignal.timeout(30);
       await assert.rejects(other.call("sleep", [0.2], { signal: abort }), { code: "cancelled" });
+    });
+
+    it("stops an actor that is made after its spawn was given up", async () => {
+      const actors = async () => {
+        const { nodes } = await system.stats();
+        return Object.values(nodes).reduce((sum, node) => sum + node.actors, 0);
+      };
+      const before = await actors();
+      // A node that computes hears of nothing: it makes the actor, and answers too late.
+      for (const on of system.nodes()) {
+        const spawned = system.spawn("Slow", [0.1], { on, timeout: 20 });
+        if (system.info().link === "memory") await (await spawned).stop(); // in this very thread
+        else await assert.rejects(spawned, { code: "timeout" });
+      }
+      const made = await Promise.all(Array.from({ length: 200 }, () => system.spawn("Counter")));
+      await until(async () => (await actors()) === before + 200);
+      await Promise.all(made.map((counter) => counter.stop()));
+      await until(async () => (await actors()) === before);
     });
 
     it("lets Lua call JavaScript", async () => {
