@@ -20,6 +20,12 @@ const jsTests = jsFiles().filter((path) => !path.startsWith("spec/browser/"));
 // What must hold whatever calls are encoded in.
 const calls = ["call", "cast", "error", "ref", "signature"].map((name) => `spec/bindings/${name}_spec.lua`);
 
+/** Both suites in a page of a browser, cross-origin isolated or not. */
+const browser = (engine, mode) => ({
+  name: `${engine}, ${mode}`,
+  run: ["env", `ENGINES=${engine}`, `MODES=${mode}`, make, "-s", "test-browsers"],
+});
+
 const suites = [
   { name: "lint", run: [make, "-s", "lint"] },
   { name: "C unit tests (ASan, UBSan)", run: [make, "-s", "unit"] },
@@ -64,6 +70,10 @@ const suites = [
     run: [make, "-s", "counts"],
   },
   { name: "JavaScript", run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
+  // `make test-browsers` runs every engine in both modes.
+  browser("chromium", "isolated"),
+  browser("firefox", "plain"),
+  browser("webkit", "isolated"),
 ];
 
 const TIME_LIMIT_MS = 15 * 60 * 1000;

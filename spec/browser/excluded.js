@@ -3,7 +3,13 @@
 const COMMAND = "is about the command line";
 const WITHOUT_WORKERS = "drives an instance of the wasm by itself, or reads the build: nothing in it is a page's";
 
-/** Test files in JavaScript. */
+/** Test files in JavaScript, by what they import. */
+export const excludedImports = {
+  "support/cli.js": COMMAND,
+  "support/raw-node.js": WITHOUT_WORKERS,
+};
+
+/** Others, by name. */
 export const excludedJs = {
   "spec/bench/run.test.js": COMMAND,
   "spec/bindings/dispatch.test.js": WITHOUT_WORKERS,
@@ -15,7 +21,6 @@ export const excludedJs = {
   "spec/sim/agree.test.js": WITHOUT_WORKERS,
   "spec/web/wordcount.test.js": COMMAND,
   "spec/worker-shell/cli.test.js": COMMAND,
-  "spec/worker-shell/context.test.js": WITHOUT_WORKERS,
   "spec/worker-shell/error-codes.test.js": WITHOUT_WORKERS,
   "spec/worker-shell/files.test.js": "compares with Node's files; what a page has of files the Lua suite tests",
   "spec/worker-shell/kill.test.js": "watches a process end; spec/browser/kill.test.js is its like",
