@@ -39,6 +39,7 @@ static int make(lua_State *L, bool outlives) {
   mc_lua_handle *h = lua_newuserdatauv(L, sizeof *h, 1);
   memset(h, 0, sizeof *h);
   luaL_setmetatable(L, HANDLE);
+  mc__lua_note_maker(L, h, nargs + 2);
   mc_lua_task *t = mc__lua_task_new(M, L);
   if (!lua_checkstack(t->co, nargs + 4)) {
     mc__lua_task_free(M, t);
@@ -75,7 +76,7 @@ static int l_keep_none(lua_State *L) {
 
 static int push_results(lua_State *L, mc_lua_handle *h) {
   mc_lua *M = mc__lua_of(L);
-  h->observed = true;
+  mc__lua_heard(M, h);
   if (h->code) return mc__lua_raise(L, h->code, "no memory for the results of the task");
   lua_getiuservalue(L, 1, 1);
   int at = lua_gettop(L);
@@ -111,11 +112,10 @@ static int l_await(lua_State *L) {
   if (!h->task) return push_results(L, h);
   mc__lua_check_await(L, M, "a task");
   mc_lua_task *self = mc__lua_task_current(M);
-  if (h->task == self) return mc__lua_raise(L, MC_E_DEADLOCK, "a task awaits itself");
+  mc__lua_check_cycle(L, M, h->task);
   join(&self->one, self, h);
   self->joints = &self->one;
   self->njoints = 1;
-  h->observed = true;
   return mc__lua_await(L, M, MC_AWAIT_TASK, await_k, 0);
 }
 
@@ -123,7 +123,7 @@ static int l_await(lua_State *L) {
 static int first_done(lua_State *L, int n) {
   for (int i = 1; i <= n; i++) {
     mc_lua_handle *h = luaL_checkudata(L, i, HANDLE);
-    if (!h->task) return h->observed = true, i;
+    if (!h->task) return mc__lua_heard(mc__lua_of(L), h), i;
   }
   return 0;
 }
@@ -159,7 +159,7 @@ static int l_next(lua_State *L) { return await_first(L, MC_AWAIT_EACH); }
 ** it is in, raises `cancelled`. */
 static int l_cancel(lua_State *L) {
   mc_lua_handle *h = luaL_checkudata(L, 1, HANDLE);
-  h->observed = true;
+  mc__lua_heard(mc__lua_of(L), h);
   lua_pushboolean(L, h->task != NULL);
   if (h->task) mc__lua_cancel(mc__lua_of(L), h->task);
   return 1;
@@ -173,20 +173,6 @@ static int l_status(lua_State *L) {
                     : h->failed || h->code ? "failed"
                                            : "done");
   return 1;
-}
-
-/* An error that nobody awaited is told when its task is collected. */
-static int l_handle_gc(lua_State *L) {
-  mc_lua_handle *h = luaL_checkudata(L, 1, HANDLE);
-  if (h->task || !h->failed || h->observed || h->cancelled || h->code) return 0;
-  lua_getiuservalue(L, 1, 1);
-  lua_rawgeti(L, 2, 1);
-  lua_rawgeti(L, 2, 0);
-  lua_pushfstring(L, "a task that nobody awaited failed%s: %s\n%s",
-                  mc__lua_push_traced(L, h->trace_id), luaL_tolstring(L, 3, NULL),
-                  luaL_optstring(L, 4, ""));
-  mc__lua_log(mc__lua_of(L), MC_LOG_ERROR, lua_tostring(L, -1));
-  return 0;
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -274,56 +260,6 @@ static int l_remaining(lua_State *L) {
   return 1;
 }
 
-/* ---- what waits ------------------------------------------------------------------------------ */
-
-static void set_text(lua_State *L, const char *name, const char *text) {
-  lua_pushstring(L, text);
-  lua_setfield(L, -2, name);
-}
-
-/* Field `at`: the line of the user's that waits. */
-static void set_place(lua_State *L, lua_State *co) {
-  lua_Debug ar;
-  for (int level = 0; lua_getstack(co, level, &ar); level++) {
-    lua_getinfo(co, "Sl", &ar);
-    if (ar.currentline <= 0 || strncmp(ar.short_src, "mooncast", 8) == 0) continue;
-    lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
-    lua_setfield(L, -2, "at");
-    return;
-  }
-}
-
-static void push_wait(lua_State *L, mc_lua *M, const mc_lua_task *t) {
-  static const char *const kinds[] = {"nothing", "call",  "room", "sleep",
-                                      "task",    "tasks", "init", "tasks"};
-  lua_createtable(L, 0, 6);
-  set_text(L, "awaits", t->ending ? "children" : kinds[t->awaits]);
-  if (t->turn) set_text(L, "actor", t->turn->actor->type->name);
-  if ((t->awaits == MC_AWAIT_CALL || t->awaits == MC_AWAIT_ROOM) && t->call_type) {
-    lua_pushfstring(L, "%s:%s", t->call_type->name, t->call_method);
-    lua_setfield(L, -2, "of");
-    set_text(L, "on", mc_peer_name(M->node, t->call_peer, NULL));
-  }
-  lua_pushnumber(L, (mc_node_now(M->node) - t->since_ms) / 1000);
-  lua_setfield(L, -2, "since");
-  lua_pushboolean(L, t->cancelled);
-  lua_setfield(L, -2, "cancelled");
-  if (t->parked) set_place(L, t->parked);
-}
-
-/* core.waits() -> a list of what the tasks of this node wait for */
-static int l_waits(lua_State *L) {
-  mc_lua *M = mc__lua_of(L);
-  lua_newtable(L);
-  int n = 0;
-  for (mc_lua_task *t = M->live; t; t = t->live) {
-    if (!t->parked && !t->ending) continue;
-    push_wait(L, M, t);
-    lua_rawseti(L, -2, ++n);
-  }
-  return 1;
-}
-
 void mc__lua_open_async(lua_State *L) {
   static const luaL_Reg functions[] = {{"async", l_async},
                                        {"spawn_task", l_spawn_task},
@@ -336,7 +272,6 @@ void mc__lua_open_async(lua_State *L) {
                                        {"deadline", l_deadline},
                                        {"deadline_back", l_deadline_back},
                                        {"remaining", l_remaining},
-                                       {"waits", l_waits},
                                        {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"await", l_await}, {"cancel", l_cancel}, {"status", l_status}, {NULL, NULL}};
@@ -344,7 +279,7 @@ void mc__lua_open_async(lua_State *L) {
   luaL_newmetatable(L, HANDLE);
   luaL_newlib(L, methods);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, l_handle_gc);
+  lua_pushcfunction(L, mc__lua_handle_gc);
   lua_setfield(L, -2, "__gc");
   lua_pop(L, 1);
 }

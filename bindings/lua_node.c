@@ -209,6 +209,7 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_task(L, M);
   mc__lua_open_async(L);
   mc__lua_open_context(L);
+  mc__lua_open_explain(L, M);
   mc__lua_open_coroutine(L);
   mc__lua_open_call(L, M);
   mc__lua_open_actor(L, M);
@@ -314,6 +315,7 @@ mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t
 void mc__lua_close(mc_lua *M) {
   lua_State *L = M->L;
   mc_host host = M->host;
+  mc__lua_close_unheard(M);
   M->orphans = NULL;
   if (M->node) mc_node_free(M->node);
   mc_buf_fini(&M->out);

@@ -23,6 +23,7 @@ typedef struct mc_lua mc_lua;
 typedef struct mc_lua_task mc_lua_task;
 typedef struct mc_lua_handle mc_lua_handle;
 typedef struct mc_lua_hold mc_lua_hold;
+typedef struct mc_unheard mc_unheard;
 
 /* One task's wait for the end of another: stands in the list of the other's handle. */
 typedef struct mc_joint {
@@ -86,6 +87,7 @@ struct mc_lua_task {
   bool keeps_none; /* its children outlive it */
   int end_status, end_n;
   mc_lua_await awaits;
+  uint64_t walked;    /* the last search for a cycle that came by */
   double since_ms;    /* when it began to await */
   double deadline_ms; /* of what it does, INFINITY when there is none */
   double given_ms;    /* the one that it started with */
@@ -107,15 +109,17 @@ struct mc_lua_task {
   uint32_t call_peer;
 };
 
-/* What mc.async returns. Its first user value holds the results once the task is done; until then
-** the task keeps it alive. */
+/* What mc.async returns. Its user value holds the results once the task is done; until then it holds the
+** function that made it, and the task keeps it alive. */
 struct mc_lua_handle {
   mc_lua_task *task; /* NULL when done */
   mc_joint *joints;  /* who awaits it */
   int nresults;
   mc_error code; /* failed without a value */
   bool failed, observed, cancelled;
-  uint64_t trace_id; /* of a task that failed */
+  uint64_t trace_id;          /* of a task that failed */
+  int line;                   /* of the maker, 0 when there is none */
+  struct mc_unheard *unheard; /* its error was not heard: lua_explain.c */
 };
 
 /* How many values stand on the coroutine of a new task below its function: see lua_task.c. */
@@ -152,8 +156,12 @@ struct mc_lua {
   mc_lua_task *free_tasks, *live;
   uint64_t loose; /* tasks that only the end of their actor cancels */
   mc_lua_task root;
-  int depth;   /* direct calls nested in one another */
-  bool around; /* something may stand around calls: lua_intercept.c */
+  lua_State *root_at;  /* where the root awaits, or NULL */
+  mc_unheard *unheard; /* of tasks whose error nobody heard */
+  uint64_t walks;      /* searches for cycles */
+  bool explaining;     /* code outside of tasks asks why it can never go on */
+  int depth;           /* direct calls nested in one another */
+  bool around;         /* something may stand around calls: lua_intercept.c */
   bool intercepted, codecs_used;
   bool encoding;  /* a user's encode function or hook runs: it cannot await */
   uint64_t tasks; /* alive */
@@ -161,7 +169,7 @@ struct mc_lua {
       out; /* values on their way to a string: from where it ended before, see lua_value.c */
   lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
   /* registry references */
-  int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, explain;
+  int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, explain, handles;
   int around_call, around_handler, packed_meta;
   int codec;           /* number of the one that calls use by default */
   int on[MC_ON_COUNT]; /* the functions of mc.on, 0 when there is none */
@@ -323,6 +331,24 @@ mc_error mc__lua_carry(lua_State *L, mc_lua *M, mc_lua_task *t, const mc_turn *t
 /* Pushes which trace it was, for a line of the log: the empty string when there is none. */
 const char *mc__lua_push_traced(lua_State *L, uint64_t trace_id);
 void mc__lua_open_context(lua_State *L);
+
+/* lua_explain.c */
+/* Notes in a new handle who calls the C function that runs. */
+void mc__lua_note_maker(lua_State *L, mc_lua_handle *h, int handle);
+/* Pushes file:line of who made the task; only before it has ended. */
+void mc__lua_push_made(lua_State *L, const mc_lua_handle *h, int handle);
+/* Its error is told when that owner ends, unless it is heard before. */
+void mc__lua_unheard(mc_lua *M, mc_lua_handle *h, const void *owner);
+void mc__lua_heard(mc_lua *M, mc_lua_handle *h);
+/* Lets the handle be found, as long as something refers to it. */
+void mc__lua_keep_handle(mc_lua *M, lua_State *L, const mc_lua_handle *h, int handle);
+/* That owner has ended. */
+void mc__lua_tell_unheard(mc_lua *M, const void *owner);
+void mc__lua_close_unheard(mc_lua *M);
+int mc__lua_handle_gc(lua_State *L);
+/* Raises `deadlock` when the task waits for the one that runs. */
+void mc__lua_check_cycle(lua_State *L, mc_lua *M, mc_lua_task *t);
+void mc__lua_open_explain(lua_State *L, mc_lua *M);
 
 /* lua_async.c, lua_coroutine.c */
 void mc__lua_open_async(lua_State *L);

@@ -169,7 +169,8 @@ bool mc__lua_root_can_await(lua_State *L, mc_lua *M) {
 void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what) {
   mc_lua_task *t = mc__lua_task_current(M);
   bool can = !t->blocked &&
-             (M->current ? lua_isyieldable(L) : M->pump && mc__lua_root_can_await(L, M));
+             (M->current ? lua_isyieldable(L)
+                         : M->pump && (M->explaining || mc__lua_root_can_await(L, M)));
   if (!can || M->encoding)
     mc__lua_raise(
         L, MC_E_CANNOT_AWAIT,
@@ -220,23 +221,60 @@ static void let_go(mc_lua *M, mc_lua_task *t) {
   }
 }
 
+static int never_protected(lua_State *L) {
+  lua_settop(L, 1);
+  mc__lua_push_core(L);
+  lua_getfield(L, 2, "never");
+  lua_insert(L, 1);
+  lua_settop(L, 2);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+/* Pushes what core.never returns for the value on top, instead of that; false: it raised. */
+static bool call_never(lua_State *L) {
+  lua_pushcfunction(L, never_protected);
+  lua_insert(L, -2);
+  return lua_pcall(L, 1, 1, 0) == LUA_OK;
+}
+
+/* Nothing can end this wait: raises why. What waits elsewhere is asked for once it is given up. */
+static int never(lua_State *L, mc_lua *M, mc_lua_task *t) {
+  double timeout_ms = t->timeout_ms, deadline_ms = t->deadline_ms;
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  lua_pushnil(L);
+  bool told = !M->explaining && call_never(L);
+  let_go(M, t);
+  t->parked = M->root_at = NULL;
+  t->awaits = MC_AWAIT_NOTHING;
+  if (told) {
+    M->explaining = true;
+    t->deadline_ms = INFINITY;
+    told = call_never(L) && lua_type(L, -1) == LUA_TSTRING;
+    M->explaining = false;
+    t->timeout_ms = timeout_ms;
+    t->deadline_ms = deadline_ms;
+  }
+  return mc__lua_raise(L, MC_E_DEADLOCK, "%s",
+                       told ? lua_tostring(L, -1)
+                            : "nothing can ever end this wait: no node has anything left "
+                              "to do and no timer runs");
+}
+
 /* The answer comes while the pump runs on top of this very stack: it settles onto a stack of the
 ** root's own and is moved over. */
 static int await_root(lua_State *L, mc_lua *M, mc_lua_task *t, lua_KFunction k,
                       lua_KContext ctx) {
   bool at_once = t->settled;
   if (!at_once) t->parked = t->co;
+  M->root_at = L;
   while (!t->settled) {
     if (!M->pump(M)) {
-      let_go(M, t);
-      t->parked = NULL;
-      t->awaits = MC_AWAIT_NOTHING;
-      return mc__lua_raise(L, MC_E_DEADLOCK,
-                           "nothing can ever end this wait: no node has anything "
-                           "left to do and no timer runs");
+      return never(L, M, t);
     }
   }
   t->parked = NULL;
+  M->root_at = NULL;
   if (!at_once && lua_checkstack(L, t->nvalues)) {
     lua_xmove(t->co, L, t->nvalues);
   } else if (!at_once) {
@@ -415,9 +453,11 @@ typedef struct ending {
   const char *trace; /* of one that raised; may be NULL then, too */
   size_t len;
   int n;
+  bool unheard; /* nobody was told what it raised */
 } ending;
 
-/* The user value of the task's handle becomes {[0] = traceback, results ...}. */
+/* The user value of the task's handle becomes {results ...}, or when it raised {[-1] = where it was
+** made, [0] = traceback, error}. */
 static int keep_results(lua_State *L) {
   const ending *e = lua_touserdata(L, 1);
   lua_State *co = e->t->co;
@@ -434,6 +474,11 @@ static int keep_results(lua_State *L) {
   if (e->trace) {
     lua_pushlstring(L, e->trace, e->len);
     lua_rawseti(L, -2, 0);
+  }
+  if (e->unheard) {
+    mc__lua_keep_handle(mc__lua_of(L), L, e->t->handle, -2);
+    mc__lua_push_made(L, e->t->handle, lua_absindex(L, -2));
+    lua_rawseti(L, -2, -1);
   }
   lua_setiuservalue(L, -2, 1);
   return 0;
@@ -460,6 +505,12 @@ static void wake_joint(mc_lua *M, mc_joint *j, mc_lua_task *t, bool raised, int 
   pass_on(M, t, raised, n, to);
 }
 
+/* What it raised is that it was cancelled, or too late. */
+static bool ended_as_told(mc_lua *M, const mc_lua_task *t) {
+  return t->told &&
+         (mc__lua_is_own(M, t->co, "cancelled") || mc__lua_is_own(M, t->co, "timeout"));
+}
+
 /* The end of a task that mc.async made: its results go to the handle and to who awaits it. */
 static void finish_async(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   mc_lua_handle *h = t->handle;
@@ -477,7 +528,11 @@ static void finish_async(mc_lua *M, mc_lua_task *t, bool raised, int n) {
     h->observed = true;
     wake_joint(M, j, t, raised, n, &e);
   }
+  e.unheard = raised && !h->observed && !ended_as_told(M, t);
+  const void *owner = t->owner ? (const void *)t->owner : t->loose;
+  if (e.unheard) mc__lua_unheard(M, h, owner);
   if (!mc__lua_try(M->L, keep_results, &e)) h->code = MC_E_OUT_OF_MEMORY;
+  if (e.unheard && t->loose && t->cancelled) mc__lua_tell_unheard(M, owner);
   mc__lua_set_handle(M->L, t, 0);
 }
 
@@ -511,6 +566,7 @@ void mc__lua_end(mc_lua *M, mc_lua_task *t, int status, int nresults) {
     mc__lua_failed(M, M->L, t);
     nresults = 1;
   }
+  if (M->unheard) mc__lua_tell_unheard(M, t);
   if (t->making)
     mc__lua_finish_init(M, t, raised);
   else if (t->turn)
@@ -597,6 +653,7 @@ void mc__lua_awaits(void *ud, const mc_turn *turn, visit_wait *visit, void *arg)
 }
 
 void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a) {
+  if (M->unheard) mc__lua_tell_unheard(M, a);
   if (!M->loose) return;
   for (mc_lua_task *t = M->live; t; t = t->live)
     if (t->loose == a) {

@@ -342,7 +342,8 @@ mc.async = core.async
 mc.spawn_task = core.spawn_task
 --- Where the last error that was caught in this task came from, through every node.
 mc.traceback = core.traceback
---- What every task of this node waits for: a list of {awaits, of, on, actor, since, at, cancelled}.
+--- What every task of this node waits for: a list of {awaits, of, on, task, actor, by, since, at,
+-- cancelled}: by is who waits for that task or handler.
 mc.waits = core.waits
 
 local function each(next_of, ...)

@@ -71,7 +71,7 @@ return {
   E4 = "bindings/error_spec.lua runtime/call_test.c runtime/credit_test.c runtime/node_test.c "
     .. "runtime/pending_test.c worker-shell/kill.test.js",
   E5 = "bindings/dispatch.test.js lua/transport_spec.lua runtime/node_test.c worker-shell/host-node.test.js",
-  E7 = "bindings/error_spec.lua worker-shell/cli.test.js",
+  E7 = "bindings/error_spec.lua bindings/explain.test.js worker-shell/cli.test.js",
   E8 = "bindings/error_spec.lua",
   F1 = "bindings/value_spec.lua",
   F2 = "bindings/value_spec.lua runtime/vectors_spec.lua",
@@ -128,6 +128,7 @@ return {
   K10 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",
   K11 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",
   K12 = "bindings/async_spec.lua sim/cancel_spec.lua worker-shell/host-node.test.js",
+  K20 = "bindings/deadlock_spec.lua bindings/explain.test.js",
   K21 = "bindings/async_spec.lua",
   K22 = "bindings/embedding.test.js",
   L1 = "bindings/component_test.c lua/components_spec.lua worker-shell/round-trip.test.js",

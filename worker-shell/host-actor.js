@@ -100,7 +100,7 @@ export class HostActor {
   /**
    * @param {import("./ref.js").Address} address
    * @param {object} object
-   * @param {object} node the host node: now, turnId, callFrom, castFrom, actorEnded, probeLater
+   * @param {object} node the host node: now, turnId, callFrom, castFrom, actorEnded, probeLater, unsettled
    * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number }} options
    */
   constructor(address, object, node, { reentrant = false, interleave = [], mailbox = MAILBOX_BOUND, permanent = false } = {}) {
@@ -166,16 +166,26 @@ export class HostActor {
 
   async #start(message) {
     message.waits?.();
-    const turn = new Turn(message, this.#node.turnId());
+    const turn = new Turn(message, this.#node.turnId(), this.#node.now());
     this.#turns.add(turn);
     try {
       await this.#handle(message, turn);
     } catch (error) {
       message.fail(error);
     }
-    this.#turns.delete(turn);
-    message.done();
+    this.#end(turn);
+  }
+
+  #end(turn) {
+    if (!this.#turns.delete(turn)) return;
+    turn.message.done();
     if (!this.#ended) this.#next();
+  }
+
+  /** What its handler waits for can never come: nothing goes on behind its await. */
+  drop(turn, error) {
+    turn.message.fail(error);
+    this.#end(turn);
   }
 
   async #handle(message, turn) {
@@ -188,12 +198,22 @@ export class HostActor {
     const context = contextFor(this.object, turn, this.#node);
     let result;
     try {
-      result = await Reflect.apply(method, context, args);
+      result = Reflect.apply(method, context, args);
+      if (typeof result?.then === "function") result = await this.#settled(result, turn);
     } catch (error) {
       if (turn.wasEndedBy(error)) throw new ActorError("cancelled", "it was cancelled while it ran");
       return message.raise(error);
     }
     return message.reply(resultsOf(result));
+  }
+
+  async #settled(promise, turn) {
+    this.#node.unsettled.add(this, turn, promise);
+    try {
+      return await promise;
+    } finally {
+      this.#node.unsettled.delete(turn);
+    }
   }
 
   #stop(message) {

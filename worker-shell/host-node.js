@@ -33,6 +33,7 @@ import { PendingCall, checkRequest } from "./pending-call.js";
 import { Prober } from "./probe.js";
 import { RefTable, RemoteRef } from "./ref.js";
 import { randomId, randomSecret } from "./random.js";
+import { Unsettled } from "./unsettled.js";
 import { Payload, decodeValues } from "./value.js";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
@@ -75,6 +76,8 @@ export class HostNode {
     this.callTimeout = options.callTimeout ?? DEFAULT_TIMEOUT_MS;
     this.codec = options.codec === "json" ? "json" : undefined;
     this.refs = new RefTable(this);
+    /** The handlers whose promise has not settled. */
+    this.unsettled = new Unsettled(this.now, (actor, turn) => this.#dropped(actor, turn));
     this.#options = options;
     this.#deadlines = new Deadlines(this.now);
     this.#prober = new Prober(this.incarnation, this.#deadlines, (peer, probe) => {
@@ -135,6 +138,22 @@ export class HostNode {
     return { actors: this.#actors.size, tasks, pending, timers: this.#deadlines.size, ...this.#counters };
   }
 
+  /** What has not answered yet, a line each, longest first. */
+  waits() {
+    return this.unsettled.list().map(([actor, turn]) => {
+      const calls = [...turn.waits].map(({ label, peer }) => `${label} on ${peer.name}`);
+      const on = calls.length > 0 ? `; it called ${calls.join(", ")}` : "";
+      return `${nameOf(actor, turn)} has not answered for ${((this.now() - turn.since) / 1000).toFixed(1)} s${on}`;
+    });
+  }
+
+  #dropped(actor, turn) {
+    const text = `${nameOf(actor, turn)} will never answer: nothing can settle its promise any more`;
+    this.unsettled.delete(turn);
+    this.#options.onError?.(text);
+    actor.drop(turn, new ActorError("deadlock", text));
+  }
+
   /* ---- requests ------------------------------------------------------------------------------- */
 
   /**
@@ -173,6 +192,7 @@ export class HostNode {
     const frame = this.#requestFrame(address, request, id, remaining);
     return new Promise((resolve, reject) => {
       const wait = { peer, call: id, instance: address.instance, secret: address.secret };
+      wait.label = `${address.type}:${request.method}`;
       const done = () => {
         peer.pending.delete(id);
         request.turn?.waits.delete(wait);
@@ -316,6 +336,7 @@ export class HostNode {
   /** Everybody who waits is told; nothing is sent or received any more. */
   close() {
     this.#closed = true;
+    this.unsettled.close();
     for (const peer of this.#peers.values()) {
       peer.end("closed", ({ label }) => new ActorError("closed", `the system was closed while ${label} was awaited`));
     }
@@ -457,6 +478,10 @@ export class HostNode {
 function otherVersion({ name, version }, label) {
   const text = `${label}: node ${name} speaks version ${version} of the wire, this node version ${WIRE_VERSION}`;
   return Object.assign(new ActorError("version_mismatch", text, { node: name }), { ours: WIRE_VERSION, theirs: version });
+}
+
+function nameOf(actor, turn) {
+  return `${actor.address.type}.${turn.method} (JavaScript)`;
 }
 
 function unreachable(code, { node, type }) {

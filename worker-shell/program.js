@@ -58,7 +58,9 @@ export class Program {
     let detector;
     const stuck = new Promise((_, reject) => {
       // Asked before anything is taken back: afterwards nothing would wait any more.
-      detector = new StuckDetector(this.#pool, { name, incarnation, busy }, async () => reject(await this.#explain()));
+      const onStuck = async () => reject(await this.#explain());
+      const onQuiet = () => this.#host.waits().forEach((line) => this.#options.warn?.(line));
+      detector = new StuckDetector(this.#pool, { name, incarnation, busy }, onStuck, onQuiet);
     });
     try {
       return await Promise.race([ref.call(method, args, { ...FOREVER, signal: over.signal }), stuck]);

@@ -9,24 +9,31 @@
  */
 
 const INTERVAL_MS = 500;
+/** So many rounds in a row in which only handlers of the host do anything, before somebody is told. */
+const QUIET_ROUNDS = 10;
 
 export class StuckDetector {
   #pool;
   #host;
   #onStuck;
+  #onQuiet;
   #timer;
   #round = 0;
   #last = "";
+  #quiet = 0;
 
   /**
    * @param {import("./pool.js").Pool} pool
    * @param {{ name: string, incarnation: number, busy: () => boolean }} host
    * @param {() => void} onStuck called once
+   * @param {() => void} onQuiet called each time that everybody has waited long for the host alone: it may
+   *   yet go on, by what cannot be seen from here
    */
-  constructor(pool, host, onStuck) {
+  constructor(pool, host, onStuck, onQuiet) {
     this.#pool = pool;
     this.#host = host;
     this.#onStuck = onStuck;
+    this.#onQuiet = onQuiet;
     this.#again();
   }
 
@@ -42,22 +49,28 @@ export class StuckDetector {
   }
 
   async #check() {
-    const state = await this.#ask();
+    const { busy, state } = await this.#ask();
     if (!this.#onStuck) return;
-    if (state !== "" && state === this.#last) return this.#onStuck();
+    const still = state !== "" && state === this.#last;
+    if (still && !busy) return this.#onStuck();
+    this.#quiet = still ? this.#quiet + 1 : 0;
+    if (this.#quiet === QUIET_ROUNDS) this.#onQuiet();
     this.#last = state;
     this.#again();
   }
 
-  /** @returns {Promise<string>} what everybody has sent and received; "" when somebody is busy */
+  /**
+   * @returns {Promise<{ busy: boolean, state: string }>} whether the host is, and what everybody has sent
+   *   and received; "" when a node is busy
+   */
   async #ask() {
     const round = ++this.#round;
     const nodes = this.#pool.list();
     const answers = await Promise.all(nodes.map((node) => node.probe(round)));
-    if (this.#host.busy() || nodes.some((node) => !node.alive)) return "";
-    if (answers.some((answer) => !answer?.idle)) return "";
+    const busy = this.#host.busy();
+    if (nodes.some((node) => !node.alive) || answers.some((answer) => !answer?.idle)) return { busy, state: "" };
     const counts = countsOf(nodes, answers, this.#host);
-    return balanced(counts) ? JSON.stringify([...counts]) : "";
+    return { busy, state: balanced(counts) ? JSON.stringify([busy, ...counts]) : "" };
   }
 }
 

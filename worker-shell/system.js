@@ -76,6 +76,8 @@ export class System {
   #foreign = 0;
   #program;
   #spawns;
+  /** Kept, so that nobody takes it for a promise that was dropped. */
+  #never = new Promise(() => {});
 
   /** For createSystem alone. */
   constructor(platform, module, options) {
@@ -207,6 +209,7 @@ export class System {
   #newProgram() {
     return new Program(this, this.#pool, this.#host, {
       detectStuck: this.#options.detectStuck ?? false,
+      warn: (text) => this.#event("host", { type: "log", level: "warn", text }),
       readsFiles: this.#platform.readsFiles,
     });
   }
@@ -360,7 +363,7 @@ export class System {
     if (this.#options.onExit) this.#options.onExit(status);
     else this.close();
     // Whoever called exit is not answered: it ends with its node.
-    return new Promise(() => {});
+    return this.#never;
   }
 
   /** Ends every node and fails what is pending. Nothing of the system keeps the process alive then. */

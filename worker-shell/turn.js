@@ -13,8 +13,8 @@ export class Turn {
   #abort;
   #context;
 
-  /** @param {import("./host-actor.js").Message} message @param {number} id */
-  constructor(message, id) {
+  /** @param {import("./host-actor.js").Message} message @param {number} id @param {number} since */
+  constructor(message, id, since) {
     this.id = id;
     this.message = message;
     this.method = message.method;
@@ -26,6 +26,9 @@ export class Turn {
     this.waits = new Set();
     /** The last probe that came by. */
     this.seen = undefined;
+    /** Since when it runs, by the node's clock; and what it returned, while that is new: see unsettled.js. */
+    this.since = since;
+    this.promise = undefined;
   }
 
   /** The keys that came along; throws when they are malformed. */

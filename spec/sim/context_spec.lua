@@ -42,7 +42,7 @@ describe("a task that outlives its call", function()
       assert.equal("timeout", code)
       assert.near(0.1, took, 0.005)
       assert.same({ "none", 4711, "ada" }, { left, trace, user })
-      local line = place .. " error: a task that nobody awaited failed %(trace 4711%): [^\n]*nobody heard"
+      local line = place .. " error: a task made at %S+.-awaited, failed %(trace 4711%): [^\n]*nobody heard"
       local _, told = world:log():gsub(line, "")
       assert.equal(1, told)
     end)
