@@ -425,6 +425,54 @@ static int l_self(lua_State *L) {
   return 1;
 }
 
+/* ---- versions -------------------------------------------------------------------------------- */
+
+static void set_class(lua_State *L, const mc_lua_task *t) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, t->co_ref);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, TASK_CLASS); /* there already: takes no memory */
+  lua_pop(L, 1);
+}
+
+void mc__lua_leave_class(lua_State *L, mc_lua_task *t) {
+  lua_pushboolean(L, 0);
+  set_class(L, t);
+}
+
+/* Results are checked against what stands in the version that the handler began with. */
+static void keep_class(mc_lua *M, lua_State *L, const mc_actor *a) {
+  for (mc_lua_task *t = M->live; t; t = t->live) {
+    if (!t->letters || t->keeps_class || !t->turn || t->turn->actor != a) continue;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, a->klass);
+    set_class(L, t);
+    t->keeps_class = true;
+  }
+}
+
+/* core.become(class): the actor whose turn this is has that version of its type from now on. What runs
+** on it goes on as it is. */
+static int l_become(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  mc_type *type = check_class(L, 1);
+  const mc_lua_task *t = mc__lua_task_current(M);
+  mc_actor *a = t->turn ? t->turn->actor : NULL;
+  lua_settop(L, 1);
+  if (!a || a->type != type)
+    return mc__lua_raise(L, MC_E_TYPE_MISMATCH, "the actor is a %s, not a %s",
+                         a ? a->type->name : "task", type->name);
+  if (!mc__lua_push_object(M, L, a))
+    return mc__lua_raise(L, MC_E_DEAD_ACTOR, "nothing refers to the actor any more");
+  lua_getmetatable(L, 1);
+  lua_getfield(L, -1, "instance");
+  keep_class(M, L, a);
+  lua_pushvalue(L, 1);
+  int klass = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can fail */
+  lua_setmetatable(L, 2);
+  luaL_unref(L, LUA_REGISTRYINDEX, a->klass);
+  a->klass = klass;
+  return 0;
+}
+
 /* core.load() -> how many actors live here */
 static int l_load(lua_State *L) {
   mc_stats s;
@@ -459,16 +507,10 @@ void mc__lua_resign(void *ud, mc_actor *a) {
 
 void mc__lua_open_actor(lua_State *L, mc_lua *M) {
   (void)M;
-  static const luaL_Reg functions[] = {{"define", l_define},
-                                       {"class", l_class},
-                                       {"class_name", l_class_name},
-                                       {"protocol", l_protocol},
-                                       {"spawn", l_spawn},
-                                       {"new", l_new},
-                                       {"first", l_first},
-                                       {"self", l_self},
-                                       {"load", l_load},
-                                       {"on", l_on},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"define", l_define},     {"class", l_class}, {"class_name", l_class_name},
+      {"protocol", l_protocol}, {"spawn", l_spawn}, {"new", l_new},
+      {"first", l_first},       {"self", l_self},   {"become", l_become},
+      {"load", l_load},         {"on", l_on},       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -75,6 +75,7 @@ struct mc_lua_task {
   bool raised;       /* it ended with an error, on top of its coroutine */
   bool no_memory;    /* and that was for want of memory */
   bool keeps_object; /* the object of its handler's actor is kept with it */
+  bool keeps_class;  /* and the version of its type that it runs */
   char trace;        /* its address is the registry key of where it raised */
   bool traced;       /* M->traces has something of it */
   bool fresh;        /* did not run yet */
@@ -276,8 +277,8 @@ void mc__lua_open_ref(lua_State *L, mc_lua *M);
 
 /* lua_task.c */
 /* What anchors a task, the table at its co_ref: its userdata, its coroutine, the handle while it runs,
-** what its calls carry along. */
-enum { TASK_SELF = 1, TASK_CO, TASK_HANDLE, TASK_CONTEXT };
+** what its calls carry along, the version of its actor's type if that has another now. */
+enum { TASK_SELF = 1, TASK_CO, TASK_HANDLE, TASK_CONTEXT, TASK_CLASS };
 /* L is the state that runs: it raises when there is no memory. */
 mc_lua_task *mc__lua_task_new(mc_lua *M, lua_State *L);
 /* The same for the next one: that cannot fail then. */
@@ -426,6 +427,8 @@ void mc__lua_open_hold(lua_State *L);
 
 /* lua_actor.c */
 bool mc__lua_exposed(const char *name, size_t len);
+/* The task is over: the version that it ran is not kept for it any more. */
+void mc__lua_leave_class(lua_State *L, mc_lua_task *t);
 void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, bool raised);
 void mc__lua_resign(void *ud, mc_actor *actor);
 void mc__lua_open_actor(lua_State *L, mc_lua *M);

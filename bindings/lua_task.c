@@ -38,7 +38,7 @@ static void prepare(lua_State *co) {
 
 static mc_lua_task *make_task(lua_State *L) {
   luaL_checkstack(L, 4, NULL);
-  lua_createtable(L, TASK_CONTEXT, 0);
+  lua_createtable(L, TASK_CLASS, 0);
   mc_lua_task *t = lua_newuserdatauv(L, sizeof *t, 0);
   memset(t, 0, sizeof *t);
   lua_rawseti(L, -2, TASK_SELF);
@@ -49,6 +49,8 @@ static mc_lua_task *make_task(lua_State *L) {
   lua_rawseti(L, -2, TASK_HANDLE);
   lua_pushboolean(L, 0);
   lua_rawseti(L, -2, TASK_CONTEXT);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, TASK_CLASS);
   t->co_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   return t;
 }
@@ -103,6 +105,7 @@ void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
   mc_timer_clear(M->node, &t->limit);
   leave_live(M, t);
   if (t->keeps_object) mc__lua_set_handle(M->L, t, 0);
+  if (t->keeps_class) mc__lua_leave_class(M->L, t);
   prepare(t->co);
   if (t->context) mc__lua_inherit(M->L, t, NULL);
   if (t->raised) {

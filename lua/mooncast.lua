@@ -172,6 +172,13 @@ function mc.stop(ref)
   error(result, 0)
 end
 
+--- Gives an actor the newest definition that this node has of its type, as a turn of that actor: the handlers
+-- that run end with the code they began with, later ones are of the new version. Its fields stay. The actor may
+-- be on any node of this host. Returns true.
+-- Raises dead_actor, version_mismatch, and not_permitted for an actor of another machine.
+-- @usage mc.reload(counter)
+mc.reload = node.reload
+
 --- The actor whose handler this is, or is behind this task; or nil outside of handlers.
 function mc.self()
   local ref = core.self()

@@ -429,6 +429,35 @@ function Node:definition(name, hash)
   }
 end
 
+--- Reloading --------------------------------------------------------------------------------------
+
+local function reload_here(ref, class)
+  local done = core.whenlocal(ref, function()
+    core.become(class)
+    return true
+  end)
+  return done or core.error("dead_actor", ("%s: no such actor on this node"):format(tostring(ref)))
+end
+
+--- See mc.reload.
+function node.reload(ref)
+  local name = core.type_name(ref)
+  local class = core.class(name)
+  local info = node.infos[class]
+  if not info then
+    core.error("bad_arguments", ("node %s has no definition of actor type %s"):format(self_name, name))
+  end
+  if core.is_local(ref) then return reload_here(ref, class) end
+  local sibling = node.siblings[core.node_name(ref)]
+  if not sibling then
+    core.error("not_permitted", ("%s is on a node of another host: code does not go there"):format(tostring(ref)))
+  end
+  return (core.call(sibling.ref, "reload", ref, name, hash_of(info), module_of(class), info.from_file, self_name))
+end
+
+--- Gives an actor of this node the version of its type that the sender has.
+function Node:reload(ref, ...) return reload_here(ref, find_class(...)) end
+
 --- Programs ---------------------------------------------------------------------------------------
 
 local function load_program(path, source)
