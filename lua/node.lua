@@ -306,7 +306,11 @@ local function ask(sibling)
   return setmetatable({ sibling = sibling, token = sibling.spawns, answered = false }, Asked)
 end
 
-function Asked:__close()
+-- Errors with which a spawn either was not sent or was refused before there was an actor.
+local UNSENT <const> = { cannot_await = true, unsendable = true }
+
+function Asked:__close(failure)
+  if getmetatable(failure) == core.Error and UNSENT[failure.code] then return end
   local settled = self.sibling.settled
   settled[#settled + 1] = self.answered and self.token or -self.token
   if not self.answered then pcall(tell_settled, self.sibling) end
