@@ -196,6 +196,72 @@ static void own_bound(void) {
   world_free(w);
 }
 
+/* An actor whose "get" interleaves, with these messages in its mailbox: g get, c another call, s a stop. The
+** call id of each is its place, from 1 on. */
+static mc_actor *mixed(world *w, const char *kinds) {
+  static const uint8_t names[] = {3, 'g', 'e', 't'};
+  mc_node *n = w->node[0].n;
+  CHECK(mc_type_interleave(n, w->node[0].type, names, sizeof names));
+  mc_actor *a = mc_actor_new(n, w->node[0].type);
+  for (uint64_t i = 0; kinds[i]; i++) {
+    mc_incoming m = {.kind = kinds[i] == 's' ? MC_STOP : MC_CALL, .call = i + 1};
+    m.method = kinds[i] == 'g' ? "get" : kinds[i] == 'c' ? "set" : "";
+    m.method_len = strlen(m.method);
+    CHECK(mc__mailbox_push(n, a, &m));
+  }
+  return a;
+}
+
+/* The next one that is popped, as its place; 0: none. */
+static int64_t pop_eager(world *w, mc_actor *a) {
+  mc_message *msg = mc__mailbox_pop_eager(a);
+  int64_t place = msg ? (int64_t)msg->call : 0;
+  if (msg) mc__message_free(w->node[0].n, msg);
+  return place;
+}
+
+static int64_t pop(world *w, mc_actor *a) {
+  mc_message *msg = mc__mailbox_pop(a);
+  int64_t place = msg ? (int64_t)msg->call : 0;
+  if (msg) mc__message_free(w->node[0].n, msg);
+  return place;
+}
+
+static void eager_order(void) {
+  world *w = world_new(1, 0);
+  mc_actor *a = mixed(w, "cgcgg");
+  CHECK_INT(a->eager, 3);
+  CHECK_INT(pop_eager(w, a), 2);
+  CHECK_INT(pop_eager(w, a), 4);
+  CHECK_INT(pop_eager(w, a), 5); /* the last: the queue ends before it now */
+  CHECK_INT(pop_eager(w, a), 0);
+  CHECK_INT(a->eager, 0);
+  mc_incoming m = {.kind = MC_CALL, .call = 6, .method = "get", .method_len = 3};
+  CHECK(mc__mailbox_push(w->node[0].n, a, &m));
+  CHECK_INT(pop(w, a), 1);
+  CHECK_INT(pop(w, a), 3);
+  CHECK_INT(pop_eager(w, a), 6);
+  CHECK_INT(pop(w, a), 0);
+  CHECK_INT(a->waiting, 0);
+  CHECK_INT((int64_t)a->waiting_bytes, 0);
+  world_free(w);
+}
+
+static void eager_stop(void) {
+  world *w = world_new(1, 0);
+  mc_actor *a = mixed(w, "cgsgc");
+  CHECK_INT(pop_eager(w, a), 2);
+  CHECK_INT(pop_eager(w, a), 0); /* the stop is before the other */
+  CHECK_INT(a->eager, 1);
+  CHECK_INT(pop(w, a), 1);
+  CHECK_INT(pop_eager(w, a), 0);
+  CHECK_INT(pop(w, a), 3);
+  CHECK_INT(a->stops, 0);
+  CHECK_INT(pop_eager(w, a), 4);
+  CHECK_INT(pop(w, a), 5);
+  world_free(w);
+}
+
 static const check_test tests[] = {
     {"mailbox: a message keeps chain, method and arguments, aligned", keeps_all},
     {"mailbox: a message for which there is no memory leaves it as it was", no_memory},
@@ -203,6 +269,9 @@ static const check_test tests[] = {
     {"mailbox: a full one answers overloaded to callers here", bound_here},
     {"mailbox: it is full when its bytes are reached, not before", bound_bytes},
     {"mailbox: a type may have a bound of its own", own_bound},
+    {"mailbox: what interleaves is taken in its order, and the rest keeps its own",
+     eager_order},
+    {"mailbox: what interleaves does not pass a stop", eager_stop},
     {"mailbox: a stop does not wait for room in it", system_messages},
 };
 
