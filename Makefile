@@ -55,6 +55,7 @@ help:
 	@echo 'make run      build the wasm and run $(EXAMPLE) on FILES (make run FILES="a.txt b.txt")'
 	@echo 'make test     lint and every test suite; the last line sums them up'
 	@echo 'make wasm     $(B)/mooncast.wasm; EXTRA=my.c links C of your own into it'
+	@echo 'make dist     dist/: the modules of the npm package, bundled, with the wasm; npm pack makes the package'
 	@echo 'make native   $(B)/native/: mooncast.so for stock lua5.4 and busted, libmooncast.a for C programs'
 	@echo 'make install  both, with headers and a pkg-config file, below PREFIX ($(PREFIX))'
 	@echo 'make example  builds and runs the C program in bindings/examples'
@@ -69,7 +70,7 @@ help:
 	@echo 'make bench    measures beside other libraries for about ten minutes; writes docs/benchmarks.md; BENCH=calls: one group'
 	@echo 'make bench-browser  calls between workers of a page, beside raw messages and Comlink'
 	@echo 'make deps     installs all that the other targets need'
-	@echo 'make clean    removes $(B) and node_modules'
+	@echo 'make clean    removes $(B), dist and node_modules'
 
 # --- what the machine must have -----------------------------------------------------------------
 
@@ -172,6 +173,16 @@ $(WASM): $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
 
 .PHONY: wasm
 wasm: $(WASM)
+
+# --- the npm package ------------------------------------------------------------------------------
+
+# What it ships, and what pages load: see scripts/dist.mjs.
+$(B)/dist.stamp: scripts/dist.mjs $(WASM) $(wildcard worker-shell/*) $(B)/npm.stamp
+	node scripts/dist.mjs
+	@touch $@
+
+.PHONY: dist
+dist: $(B)/dist.stamp
 
 # --- native -------------------------------------------------------------------------------------
 
@@ -465,7 +476,7 @@ $(B)/bench/erlang_peer.beam: spec/bench/erlang_peer.erl | $(B)/deps-bench.stamp
 # BENCH=calls,start runs these groups only; BENCH_RUNS and BENCH_SECONDS make it shorter or longer.
 export BENCH BENCH_RUNS BENCH_SECONDS
 .PHONY: bench bench-build
-bench-build: wasm native $(B)/bench/core $(B)/bench/erlang_peer.beam $(B)/npm-bench.stamp $(B)/deps-test.stamp
+bench-build: dist native $(B)/bench/core $(B)/bench/erlang_peer.beam $(B)/npm-bench.stamp $(B)/deps-test.stamp
 bench: bench-build
 	@node spec/bench/run.mjs
 
@@ -476,4 +487,4 @@ bench-browser: wasm $(B)/npm-bench.stamp $(B)/deps-browsers.stamp
 
 .PHONY: clean
 clean:
-	rm -rf $(B) node_modules spec/bench/node_modules
+	rm -rf $(B) dist node_modules spec/bench/node_modules spec/package/node_modules

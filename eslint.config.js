@@ -15,7 +15,7 @@ const page = [
 const known = (...names) => Object.fromEntries(names.flat().map((name) => [name, "readonly"]));
 
 export default [
-  { ignores: ["build/", "**/node_modules/"] },
+  { ignores: ["build/", "dist/", "**/node_modules/"] },
   {
     files: ["**/*.js", "**/*.mjs"],
     languageOptions: {

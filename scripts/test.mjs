@@ -69,7 +69,7 @@ const suites = [
     build: [make, "-s", "counts-build"],
     run: [make, "-s", "counts"],
   },
-  { name: "JavaScript", run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
+  { name: "JavaScript", build: [make, "-s", "dist"], run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
   // `make test-browsers` runs every engine in both modes.
   browser("chromium", "isolated"),
   browser("firefox", "plain"),

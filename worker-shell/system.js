@@ -12,6 +12,7 @@ import { Pool } from "./pool.js";
 import { Program } from "./program.js";
 import { Spawns } from "./spawns.js";
 import { VERSION } from "./version.js";
+import { wasmUrl } from "./wasm-url.js";
 
 /** The instance of every Lua node's own actor. */
 const NODE_ACTOR = { instance: 1, type: "mc.node" };
@@ -26,8 +27,7 @@ const DEFAULT_CALL_TIMEOUT_MS = 30_000;
 export async function createSystem(options = {}) {
   checkOptions(options);
   const platform = await currentPlatform();
-  const wasm = options.wasm ?? new URL("../build/mooncast.wasm", import.meta.url);
-  const module = await compile(platform, wasm);
+  const module = await compile(platform, options.wasm ?? wasmUrl);
   const system = new System(platform, module, options);
   try {
     await system.start();

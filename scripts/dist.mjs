@@ -1,0 +1,62 @@
+// Makes dist/, what the package ships, out of worker-shell/ and the wasm: `make dist`.
+//
+//   index.js auto.js worker.js   what a page loads: minified, without a byte that only Node needs
+//   node.js cli.js worker-node.js  the same for Node, Deno and Bun, as it was written
+//   mooncast.wasm                beside them, where both look for it
+//
+// What several of these share is in files named by their content.
+import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const from = (name) => `${root}worker-shell/${name}`;
+const out = `${root}dist`;
+
+/** In dist/ the wasm is a neighbour. */
+const wasmBeside = {
+  name: "wasm-beside",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]wasm-url\.js$/ }, async ({ path }) => {
+      const contents = (await readFile(path, "utf8")).replace("../build/mooncast.wasm", "./mooncast.wasm");
+      return { contents };
+    });
+  },
+};
+
+/** A bundler for pages must not even see Node's modules. */
+const withoutNode = {
+  name: "without-node",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]platform-node\.js$/ }, () => ({
+      contents: 'throw new Error("these modules are for pages: in Node, import mooncast by its name");',
+    }));
+  },
+};
+
+const common = { bundle: true, splitting: true, format: "esm", outdir: out, logLevel: "warning", legalComments: "none" };
+
+await rm(out, { recursive: true, force: true });
+await mkdir(out);
+await build({
+  ...common,
+  entryPoints: ["index.js", "auto.js", "worker.js"].map(from),
+  chunkNames: "[name]-[hash]",
+  platform: "browser",
+  target: "es2023",
+  minify: true,
+  plugins: [wasmBeside, withoutNode],
+});
+await build({
+  ...common,
+  entryPoints: { node: from("index.js"), cli: from("cli.js"), "worker-node": from("worker-node.js") },
+  chunkNames: "node-[name]-[hash]",
+  platform: "node",
+  target: "node20",
+  plugins: [wasmBeside],
+});
+for (const path of [from("index.d.ts"), from("auto.d.ts"), `${root}build/mooncast.wasm`]) {
+  await copyFile(path, `${out}/${basename(path)}`);
+}
