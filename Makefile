@@ -191,7 +191,7 @@ N := $(B)/native
 LUA_INCLUDE ?= /usr/include/lua5.4
 NATIVE_SOURCES := $(RUNTIME) $(PLATFORM_NATIVE) $(BINDINGS) $(NATIVE_C) $(EMBEDDED) $(addprefix $(CJSON)/,$(CJSON_C))
 NATIVE_OBJECTS := $(foreach c,$(NATIVE_SOURCES),$(N)/$(call wasm_object,$(c)))
-NATIVE_CFLAGS = -O2 -g -fPIC -pthread $(STD) $(WARN) $(INCLUDES) -I$(LUA_INCLUDE)
+NATIVE_CFLAGS = -O2 -g -fPIC -fno-semantic-interposition -pthread $(STD) $(WARN) $(INCLUDES) -I$(LUA_INCLUDE)
 
 $(N)/lua-cjson-2.1.0/%.o: WARN := -w
 $(N)/lua-cjson-2.1.0/%.o: STD := -std=gnu11 $(CJSON_FLAGS)

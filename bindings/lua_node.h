@@ -147,6 +147,14 @@ typedef struct mc__lua_memory {
   size_t used, max;
 } mc__lua_memory;
 
+/* A string that came as a key of a table: lua_value.c. */
+enum { MC_KEYS = 128, MC_KEY_BYTES = 27 };
+typedef struct mc_lua_key {
+  int string;  /* registry reference */
+  uint8_t len; /* 0: none */
+  char bytes[MC_KEY_BYTES];
+} mc_lua_key;
+
 struct mc_lua {
   mc_node *node;
   mc_host host;                 /* the node's, but for links made in Lua */
@@ -168,6 +176,7 @@ struct mc_lua {
   uint64_t tasks; /* alive */
   mc_buf
       out; /* values on their way to a string: from where it ended before, see lua_value.c */
+  mc_lua_key keys[MC_KEYS];            /* each where its bytes say */
   lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
   /* registry references */
   int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, explain, handles;

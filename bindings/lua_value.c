@@ -33,7 +33,8 @@ typedef struct writer {
   const void *open[MC_MAX_DEPTH]; /* the tables around the value */
 } writer;
 
-static bool write_value(writer *w, int index, int depth);
+/* Writes the value on top of the stack, which stays there. */
+static bool write_value(writer *w, int depth);
 
 static bool refuse(writer *w, mc_error code, const char *format, const char *what) {
   w->error = code;
@@ -73,12 +74,12 @@ static bool failed_at(writer *w, int key) {
   return false;
 }
 
-static bool write_sequence(writer *w, int index, lua_Unsigned len, int depth) {
+static bool write_sequence(writer *w, lua_Unsigned len, int depth) {
   lua_State *L = w->L;
   mc_write_array(w->out, (size_t)len);
   for (lua_Unsigned i = 1; i <= len; i++) {
-    lua_rawgeti(L, index, (lua_Integer)i);
-    bool ok = write_value(w, lua_gettop(L), depth + 1);
+    lua_rawgeti(L, -1, (lua_Integer)i);
+    bool ok = write_value(w, depth + 1);
     lua_pop(L, 1);
     if (!ok) {
       lua_pushinteger(L, (lua_Integer)i);
@@ -90,75 +91,107 @@ static bool write_sequence(writer *w, int index, lua_Unsigned len, int depth) {
   return true;
 }
 
-static bool write_key(writer *w, int key, int depth) {
-  int type = lua_type(w->L, key);
-  if (type != LUA_TBOOLEAN && type != LUA_TNUMBER && type != LUA_TSTRING &&
-      !mc__lua_test_ref(w->L, key))
+/* The key at -2. */
+static bool write_key(writer *w, int depth) {
+  lua_State *L = w->L;
+  int type = lua_type(L, -2);
+  if (type == LUA_TSTRING) {
+    size_t len;
+    const char *s = lua_tolstring(L, -2, &len);
+    mc_write_string(w->out, s, len);
+    return true;
+  }
+  if (type != LUA_TBOOLEAN && type != LUA_TNUMBER && !mc__lua_test_ref(L, -2))
     return refuse(w, MC_E_UNSENDABLE, "cannot send a table key that is a %s",
-                  lua_typename(w->L, type));
-  return write_value(w, key, depth);
+                  lua_typename(L, type));
+  lua_pushvalue(L, -2);
+  bool ok = write_value(w, depth);
+  lua_pop(L, 1);
+  return ok;
 }
 
 /* table, key -> key, value or nothing; raises when the key is gone. */
 static int next_protected(lua_State *L) { return lua_next(L, 1) ? 2 : 0; }
 
-/* As lua_next; when the key is gone that is the end of the table. */
-static bool next_pair(writer *w, int index) {
+static bool changed(writer *w) {
+  return refuse(w, MC_E_UNSENDABLE, "the table changed while it was sent%s", "");
+}
+
+/* As lua_next with the table below the key, for a table that an encode may have changed. */
+static bool next_changed(writer *w) {
   lua_State *L = w->L;
-  if (!w->user) return lua_next(L, index);
   int key = lua_gettop(L);
   lua_pushcfunction(L, next_protected);
-  lua_pushvalue(L, index);
+  lua_pushvalue(L, key - 1);
   lua_rotate(L, key, 2); /* function, table, key */
-  if (lua_pcall(L, 2, LUA_MULTRET, 0) != LUA_OK) lua_settop(L, key - 1);
+  if (lua_pcall(L, 2, LUA_MULTRET, 0) != LUA_OK) {
+    lua_settop(L, key - 1);
+    return changed(w);
+  }
   return lua_gettop(L) > key;
 }
 
-static bool write_pairs(writer *w, int index, size_t count, int depth) {
-  lua_State *L = w->L;
-  size_t written = 0;
-  mc_write_map(w->out, count);
+static size_t count_pairs(lua_State *L) {
+  size_t count = 0;
   lua_pushnil(L);
-  while (next_pair(w, index)) {
-    int value = lua_gettop(L);
-    bool ok = write_key(w, value - 1, depth + 1) && write_value(w, value, depth + 1);
-    if (!ok) failed_at(w, value - 1);
-    lua_settop(L, ok ? value - 1 : value - 2);
-    if (!ok) return false;
-    written++;
-  }
-  if (written != count)
-    return refuse(w, MC_E_UNSENDABLE, "the table changed while it was sent%s", "");
-  return true;
-}
-
-/* The number of pairs; *sequence says whether the keys are 1..n. */
-static size_t count_pairs(lua_State *L, int index, bool *sequence) {
-  lua_Unsigned len = lua_rawlen(L, index);
-  size_t count = 0, in_order = 0;
-  lua_pushnil(L);
-  while (lua_next(L, index)) {
-    int isint = lua_isinteger(L, -2);
-    lua_Integer k = isint ? lua_tointeger(L, -2) : 0;
-    in_order += isint && k >= 1 && (lua_Unsigned)k <= len;
+  while (lua_next(L, -2)) {
     count++;
     lua_pop(L, 1);
   }
-  *sequence = count == len && in_order == count;
   return count;
 }
 
-static bool write_plain(writer *w, int index, int depth, bool as_map) {
-  bool sequence;
-  size_t count = count_pairs(w->L, index, &sequence);
-  if (sequence && !as_map) return write_sequence(w, index, count, depth);
-  return write_pairs(w, index, count, depth);
+static bool write_pair(writer *w, int depth) {
+  if (write_key(w, depth) && write_value(w, depth)) return true;
+  failed_at(w, -2);
+  lua_pop(w->L, 2);
+  return false;
+}
+
+/* In one pass: how many there are is known behind them. */
+static bool write_pairs(writer *w, int depth, bool as_map) {
+  lua_State *L = w->L;
+  size_t count = 0, start = w->out->len;
+  mc_write_map(w->out, 0);
+  lua_pushnil(L);
+  while (w->user ? next_changed(w) : lua_next(L, -2)) {
+    if (!write_pair(w, depth + 1)) return false;
+    lua_pop(L, 1);
+    count++;
+  }
+  if (w->user && (w->error || count_pairs(L) != count)) return changed(w);
+  if (count == 0 && !as_map) {
+    w->out->len = start;
+    mc_write_array(w->out, 0);
+  } else {
+    mc_write_map_count(w->out, start, count);
+  }
+  return true;
+}
+
+/* Whether the keys are 1..len, which is not 0. */
+static bool is_sequence(lua_State *L, lua_Unsigned len) {
+  lua_Unsigned count = 0;
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    lua_pop(L, 1);
+    lua_Integer k = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
+    if (k < 1 || (lua_Unsigned)k > len) return lua_pop(L, 1), false;
+    count++;
+  }
+  return count == len;
+}
+
+static bool write_plain(writer *w, int depth, bool as_map) {
+  lua_Unsigned len = as_map ? 0 : lua_rawlen(w->L, -1);
+  if (len && is_sequence(w->L, len)) return write_sequence(w, len, depth);
+  return write_pairs(w, depth, as_map);
 }
 
 /* The codec of a registered type stands in M->codecs under the metatable: {name, encode, decode}. */
-static bool write_registered(writer *w, int index, int depth) {
+static bool write_registered(writer *w, int depth) {
   lua_State *L = w->L;
-  int top = lua_gettop(L); /* metatable on top */
+  int top = lua_gettop(L); /* metatable on top, of the table below */
   lua_rawgeti(L, LUA_REGISTRYINDEX, w->M->codecs);
   lua_pushvalue(L, top);
   if (lua_rawget(L, -2) != LUA_TTABLE) {
@@ -172,7 +205,7 @@ static bool write_registered(writer *w, int index, int depth) {
   lua_getfield(L, -2, "encode");
   size_t len;
   const char *name = lua_tolstring(L, -2, &len);
-  lua_pushvalue(L, index);
+  lua_pushvalue(L, top - 1);
   bool encoding = w->M->encoding;
   w->M->encoding = w->user = true;
   int status = lua_pcall(L, 1, 1, 0);
@@ -181,7 +214,7 @@ static bool write_registered(writer *w, int index, int depth) {
   if (ok) {
     mc_write_registered(w->out);
     mc_write_string(w->out, name, len);
-    ok = write_value(w, lua_gettop(L), depth + 1);
+    ok = write_value(w, depth + 1);
   } else if (status == LUA_ERRMEM) {
     refuse(w, MC_E_OUT_OF_MEMORY, "no memory to encode it%s", "");
   } else {
@@ -193,9 +226,9 @@ static bool write_registered(writer *w, int index, int depth) {
   return ok;
 }
 
-static bool write_bytes_object(writer *w, int index) {
+static bool write_bytes_object(writer *w) {
   size_t len;
-  lua_rawgeti(w->L, index, 1);
+  lua_rawgeti(w->L, -1, 1);
   const char *s =
       lua_type(w->L, -1) == LUA_TSTRING ? lua_tolstring(w->L, -1, &len) : NULL;
   if (s) mc_write_bytes(w->out, s, len);
@@ -211,9 +244,9 @@ static bool is_meta(lua_State *L, int reference) {
   return same;
 }
 
-static bool write_table(writer *w, int index, int depth) {
+static bool write_table(writer *w, int depth) {
   lua_State *L = w->L;
-  const void *self = lua_topointer(L, index);
+  const void *self = lua_topointer(L, -1);
   if (depth >= MC_MAX_DEPTH)
     return refuse(w, MC_E_UNSENDABLE, "cannot send more than 100 nested tables%s", "");
   for (int i = 0; i < depth; i++)
@@ -221,47 +254,49 @@ static bool write_table(writer *w, int index, int depth) {
       return refuse(w, MC_E_UNSENDABLE, "cannot send a cycle%s", "");
   if (!lua_checkstack(L, 12)) return refuse(w, MC_E_OUT_OF_MEMORY, "no memory%s", "");
   w->open[depth] = self;
-  if (!lua_getmetatable(L, index)) return write_plain(w, index, depth, false);
-  if (is_meta(L, w->M->map_meta))
-    return lua_pop(L, 1), write_plain(w, index, depth, true);
-  if (is_meta(L, w->M->bytes_meta)) return lua_pop(L, 1), write_bytes_object(w, index);
-  return write_registered(w, index, depth);
+  if (!lua_getmetatable(L, -1)) return write_plain(w, depth, false);
+  if (is_meta(L, w->M->map_meta)) return lua_pop(L, 1), write_plain(w, depth, true);
+  if (is_meta(L, w->M->bytes_meta)) return lua_pop(L, 1), write_bytes_object(w);
+  return write_registered(w, depth);
 }
 
-static bool write_value(writer *w, int index, int depth) {
+static bool write_value(writer *w, int depth) {
   lua_State *L = w->L;
   size_t len;
   const char *s;
   mc_lua_ref *ref;
-  switch (lua_type(L, index)) {
+  switch (lua_type(L, -1)) {
   case LUA_TNIL: mc_write_nil(w->out); return true;
-  case LUA_TBOOLEAN: mc_write_bool(w->out, lua_toboolean(L, index)); return true;
+  case LUA_TBOOLEAN: mc_write_bool(w->out, lua_toboolean(L, -1)); return true;
   case LUA_TNUMBER:
-    if (lua_isinteger(L, index))
-      mc_write_int(w->out, lua_tointeger(L, index));
+    if (lua_isinteger(L, -1))
+      mc_write_int(w->out, lua_tointeger(L, -1));
     else
-      mc_write_float(w->out, lua_tonumber(L, index));
+      mc_write_float(w->out, lua_tonumber(L, -1));
     return true;
   case LUA_TSTRING:
-    s = lua_tolstring(L, index, &len);
+    s = lua_tolstring(L, -1, &len);
     mc_write_string(w->out, s, len);
     return true;
-  case LUA_TTABLE: return write_table(w, index, depth);
+  case LUA_TTABLE: return write_table(w, depth);
   case LUA_TUSERDATA:
-    if ((ref = mc__lua_test_ref(L, index))) {
+    if ((ref = mc__lua_test_ref(L, -1))) {
       mc_write_ref(w->out, w->M->node, &ref->to, ref->type);
       return true;
     }
     break;
   case LUA_TFUNCTION: return refuse(w, MC_E_UNSENDABLE, "cannot send a function%s", "");
   }
-  return refuse(w, MC_E_UNSENDABLE, "cannot send a %s", luaL_typename(L, index));
+  return refuse(w, MC_E_UNSENDABLE, "cannot send a %s", luaL_typename(L, -1));
 }
 
 static mc_error write_top(writer *w, int index, const char *place, int i,
                           mc_lua_why *why) {
   char root[64];
-  if (write_value(w, lua_absindex(w->L, index), 0)) return MC_OK;
+  lua_pushvalue(w->L, index);
+  bool ok = write_value(w, 0);
+  lua_pop(w->L, 1);
+  if (ok) return MC_OK;
   if (i)
     snprintf(root, sizeof root, "%s[%d]", place, i);
   else
@@ -356,25 +391,51 @@ static bool read_array(reader *d, size_t count, int depth) {
   return true;
 }
 
-static bool read_key(reader *d, int depth) {
-  mc_item item;
-  if (!mc_read(d->r, &item)) return malformed(d);
-  switch (item.kind) {
+/* Pushes the string of a key. The ones that came last are kept, each in a place of its own, so that most
+** need not be made again. */
+static void push_key(reader *d, const char *s, size_t len) {
+  lua_State *L = d->L;
+  if (len == 0 || len > MC_KEY_BYTES) {
+    lua_pushlstring(L, s, len);
+    return;
+  }
+  size_t mix =
+      len * 31 + (uint8_t)s[0] * 7u + (uint8_t)s[len / 2] * 3u + (uint8_t)s[len - 1];
+  mc_lua_key *key = &d->M->keys[mix % MC_KEYS];
+  if (key->len == len && memcmp(key->bytes, s, len) == 0) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, key->string);
+    return;
+  }
+  key->len = 0;
+  lua_pushlstring(L, s, len);
+  lua_pushvalue(L, -1);
+  if (key->string)
+    lua_rawseti(L, LUA_REGISTRYINDEX, key->string);
+  else
+    key->string = luaL_ref(L, LUA_REGISTRYINDEX);
+  key->len = (uint8_t)len;
+  memcpy(key->bytes, s, len);
+}
+
+/* Pushes it; *item says what it is. */
+static bool read_key(reader *d, mc_item *item, int depth) {
+  if (!mc_read(d->r, item)) return malformed(d);
+  switch (item->kind) {
+  case MC_TEXT:
+  case MC_BYTES: push_key(d, item->as.string.data, item->as.string.len); return true;
   case MC_FLOAT:
-    if (isnan(item.as.number))
+    if (isnan(item->as.number))
       return reject(d, MC_E_MALFORMED, "a key that is NaN%s", "");
-    if (item.as.number == floor(item.as.number) && item.as.number >= -0x1p63 &&
-        item.as.number < 0x1p63) /* Lua makes an integer of it */
+    if (item->as.number == floor(item->as.number) && item->as.number >= -0x1p63 &&
+        item->as.number < 0x1p63) /* Lua makes an integer of it */
       return reject(d, MC_E_MALFORMED, "a float key that is integral%s", "");
     break;
   case MC_BOOL:
   case MC_INT:
-  case MC_TEXT:
-  case MC_BYTES:
   case MC_REF: break;
   default: return reject(d, MC_E_MALFORMED, "a key that cannot be one%s", "");
   }
-  return read_value(d, &item, depth);
+  return read_value(d, item, depth);
 }
 
 /* ---- keys that collide ---- */
@@ -399,7 +460,7 @@ static size_t chain_of(lua_State *L, int key, size_t buckets) {
 static bool count_collision(reader *d, int place, size_t count) {
   lua_State *L = d->L;
   size_t size = 1;
-  if (count < FEW || lua_type(L, -1) != LUA_TNUMBER) return true;
+  if (lua_type(L, -1) != LUA_TNUMBER) return true;
   while (size < count) size *= 2;
   uint32_t *chains = lua_touserdata(L, place);
   if (!chains) {
@@ -414,22 +475,66 @@ static bool count_collision(reader *d, int place, size_t count) {
   return true;
 }
 
+/* The key on top is not in the table at `table` yet. */
+static bool is_new(reader *d, int table) {
+  lua_State *L = d->L;
+  lua_pushvalue(L, -1);
+  bool found = lua_rawget(L, table) != LUA_TNIL;
+  lua_pop(L, 1);
+  return !found || reject(d, MC_E_MALFORMED, "a key that comes twice%s", "");
+}
+
+/* The value of the key on top; puts both into the table below. */
+static bool read_field(reader *d, int depth) {
+  if (!read_next(d, depth)) return false;
+  if (lua_isnil(d->L, -1))
+    return reject(d, MC_E_MALFORMED, "a map with a nil value%s", "");
+  lua_rawset(d->L, -3);
+  return true;
+}
+
+/* Up to so many pairs strings are compared with those before them, as they stand in the bytes. */
+enum { SMALL_MAP = 16 };
+
+/* keys[n] is a string; whether it is none of the n before it. */
+static bool differs(const mc_item *keys, size_t n) {
+  size_t len = keys[n].as.string.len;
+  for (size_t i = 0; i < n; i++)
+    if (keys[i].as.string.len == len &&
+        memcmp(keys[i].as.string.data, keys[n].as.string.data, len) == 0)
+      return false;
+  return true;
+}
+
+static bool read_small_map(reader *d, size_t count, int depth) {
+  mc_item keys[SMALL_MAP];
+  size_t strings = 0; /* among keys: all that stand there */
+  lua_createtable(d->L, 0, (int)count);
+  for (size_t i = 0; i < count; i++) {
+    mc_item *key = &keys[strings];
+    if (!read_key(d, key, depth + 1)) return false;
+    if (key->kind != MC_TEXT && key->kind != MC_BYTES) {
+      if (!is_new(d, -3)) return false;
+    } else if (!differs(keys, strings++)) {
+      return reject(d, MC_E_MALFORMED, "a key that comes twice%s", "");
+    }
+    if (!read_field(d, depth + 1)) return false;
+  }
+  return true;
+}
+
 static bool read_map(reader *d, size_t count, int depth) {
   lua_State *L = d->L;
+  mc_item key;
   if (!presize(d, count)) return false;
+  if (count <= SMALL_MAP) return read_small_map(d, count, depth);
   lua_pushnil(L); /* for the chains */
   int chains = lua_gettop(L);
   lua_createtable(L, 0, (int)count);
   for (size_t i = 0; i < count; i++) {
-    if (!read_key(d, depth + 1) || !count_collision(d, chains, count)) return false;
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, -3) != LUA_TNIL)
-      return reject(d, MC_E_MALFORMED, "a key that comes twice%s", "");
-    lua_pop(L, 1);
-    if (!read_next(d, depth + 1)) return false;
-    if (lua_isnil(L, -1))
-      return reject(d, MC_E_MALFORMED, "a map with a nil value%s", "");
-    lua_rawset(L, -3);
+    if (!read_key(d, &key, depth + 1)) return false;
+    if (count >= FEW && !count_collision(d, chains, count)) return false;
+    if (!is_new(d, -3) || !read_field(d, depth + 1)) return false;
   }
   lua_remove(L, chains);
   return true;

@@ -57,6 +57,11 @@ uint8_t *mc__buf_room(mc_buf *b, size_t more, size_t most) {
 
 uint8_t *mc_buf_room(mc_buf *b, size_t more) { return mc__buf_room(b, more, SIZE_MAX); }
 
+static inline uint8_t *room(mc_buf *b, size_t more) {
+  if (!b->failed && b->cap - b->len >= more) return b->data + b->len;
+  return mc_buf_room(b, more);
+}
+
 void mc_buf_put(mc_buf *b, const void *bytes, size_t len) {
   uint8_t *to = len ? mc_buf_room(b, len) : NULL;
   if (!to) return;
@@ -66,22 +71,38 @@ void mc_buf_put(mc_buf *b, const void *bytes, size_t len) {
 
 /* ---- writer ---------------------------------------------------------------------------------- */
 
-static size_t put_big_endian(uint8_t *to, uint64_t v, size_t width) {
+enum { HEAD_SIZE = 9 }; /* at most */
+
+static inline void put_big_endian(uint8_t *to, uint64_t v, size_t width) {
   for (size_t i = 0; i < width; i++) to[i] = (uint8_t)(v >> (8 * (width - 1 - i)));
-  return width;
+}
+
+/* Returns how many bytes it takes. The widths are constants, so that each becomes one store. */
+static inline size_t put_head(uint8_t *to, unsigned major, uint64_t v) {
+  if (v < 24) return to[0] = (uint8_t)(major << 5 | v), 1;
+  unsigned size = v <= 0xff ? 0 : v <= 0xffff ? 1 : v <= 0xffffffff ? 2 : 3;
+  to[0] = (uint8_t)(major << 5 | (24 + size));
+  switch (size) {
+  case 0: put_big_endian(to + 1, v, 1); return 2;
+  case 1: put_big_endian(to + 1, v, 2); return 3;
+  case 2: put_big_endian(to + 1, v, 4); return 5;
+  default: put_big_endian(to + 1, v, 8); return 9;
+  }
 }
 
 void mc__write_head(mc_buf *b, unsigned major, uint64_t v) {
-  uint8_t *to = mc_buf_room(b, 9);
+  uint8_t *to = room(b, HEAD_SIZE);
+  if (to) b->len += put_head(to, major, v);
+}
+
+static inline void write_string(mc_buf *b, unsigned major, const void *s, size_t len) {
+  if (len > SIZE_MAX - HEAD_SIZE)
+    len = SIZE_MAX - HEAD_SIZE; /* there is no room for it */
+  uint8_t *to = room(b, HEAD_SIZE + len);
   if (!to) return;
-  if (v < 24) {
-    to[0] = (uint8_t)(major << 5 | v);
-    b->len += 1;
-    return;
-  }
-  unsigned size = v <= 0xff ? 0 : v <= 0xffff ? 1 : v <= 0xffffffff ? 2 : 3;
-  to[0] = (uint8_t)(major << 5 | (24 + size));
-  b->len += 1 + put_big_endian(to + 1, v, (size_t)1 << size);
+  size_t head = put_head(to, major, len);
+  if (len) memcpy(to + head, s, len);
+  b->len += head + len;
 }
 
 void mc_write_nil(mc_buf *b) { mc__write_head(b, SIMPLE, SIMPLE_NULL); }
@@ -102,31 +123,37 @@ void mc__write_uint(mc_buf *b, uint64_t v) { mc__write_head(b, UINT, v); }
 void mc_write_float(mc_buf *b, double v) {
   uint64_t bits = CANONICAL_NAN;
   if (!isnan(v)) memcpy(&bits, &v, sizeof bits);
-  uint8_t *to = mc_buf_room(b, 9);
+  uint8_t *to = room(b, HEAD_SIZE);
   if (!to) return;
   to[0] = SIMPLE << 5 | SIMPLE_DOUBLE;
-  b->len += 1 + put_big_endian(to + 1, bits, 8);
+  put_big_endian(to + 1, bits, 8);
+  b->len += HEAD_SIZE;
 }
 
 void mc__write_text(mc_buf *b, const char *s, size_t len) {
-  mc__write_head(b, TEXT, len);
-  mc_buf_put(b, s, len);
+  write_string(b, TEXT, s, len);
 }
 
 void mc_write_bytes(mc_buf *b, const void *s, size_t len) {
-  mc__write_head(b, BYTES, len);
-  mc_buf_put(b, s, len);
+  write_string(b, BYTES, s, len);
 }
 
 void mc_write_string(mc_buf *b, const char *s, size_t len) {
-  if (mc_utf8_valid(s, len))
-    mc__write_text(b, s, len);
-  else
-    mc_write_bytes(b, s, len);
+  write_string(b, mc_utf8_valid(s, len) ? TEXT : BYTES, s, len);
 }
 
 void mc_write_array(mc_buf *b, size_t count) { mc__write_head(b, ARRAY, count); }
 void mc_write_map(mc_buf *b, size_t pairs) { mc__write_head(b, MAP, pairs); }
+
+void mc_write_map_count(mc_buf *b, size_t start, size_t pairs) {
+  uint8_t head[HEAD_SIZE];
+  size_t size = put_head(head, MAP, pairs);
+  if (!room(b, HEAD_SIZE)) return;
+  uint8_t *at = b->data + start;
+  if (size > 1) memmove(at + size, at + 1, b->len - start - 1);
+  memcpy(at, head, size);
+  b->len += size - 1;
+}
 
 void mc_write_registered(mc_buf *b) {
   mc__write_head(b, TAG, TAG_REGISTERED);
@@ -167,11 +194,32 @@ static size_t utf8_sequence(const uint8_t *s, size_t left) {
   return len;
 }
 
-bool mc_utf8_valid(const char *s, size_t len) {
+static inline bool is_ascii_8(const char *s) {
+  uint64_t word;
+  memcpy(&word, s, sizeof word);
+  return !(word & 0x8080808080808080u);
+}
+
+/* Most are names. From 8 bytes on the last word reads some of the bytes before it once more. */
+static inline bool is_ascii(const char *s, size_t len) {
+  if (len >= 8) {
+    for (size_t i = 0; i + 8 < len; i += 8)
+      if (!is_ascii_8(s + i)) return false;
+    return is_ascii_8(s + len - 8);
+  }
+  if (len >= 4) {
+    uint32_t first, last;
+    memcpy(&first, s, sizeof first);
+    memcpy(&last, s + len - 4, sizeof last);
+    return !((first | last) & 0x80808080u);
+  }
+  return len == 0 || !((s[0] | s[len / 2] | s[len - 1]) & 0x80);
+}
+
+static bool utf8_valid(const char *s, size_t len) {
   size_t i = 0;
   while (i < len) {
-    uint64_t word;
-    if (len - i >= 8 && (memcpy(&word, s + i, 8), !(word & 0x8080808080808080u))) {
+    if (len - i >= 8 && is_ascii_8(s + i)) {
       i += 8;
       continue;
     }
@@ -180,6 +228,10 @@ bool mc_utf8_valid(const char *s, size_t len) {
     i += step;
   }
   return true;
+}
+
+bool mc_utf8_valid(const char *s, size_t len) {
+  return is_ascii(s, len) || utf8_valid(s, len);
 }
 
 /* ---- reader ---------------------------------------------------------------------------------- */
@@ -203,37 +255,40 @@ size_t mc_read_presize(mc_reader *r, size_t count) {
   return granted;
 }
 
-static uint64_t get_big_endian(const uint8_t *from, size_t width) {
+static inline uint64_t get_big_endian(const uint8_t *from, size_t width) {
   uint64_t v = 0;
   for (size_t i = 0; i < width; i++) v = v << 8 | from[i];
   return v;
 }
 
-/* A head whose number is in the shortest form, except that of a float, which is read as it is. */
-static bool read_head(mc_reader *r, unsigned *major, uint64_t *v) {
-  if (r->malformed) return false;
-  if (r->at == r->end) return mc_read_fail(r, "the bytes end too early");
-  unsigned info = *r->at & 31;
-  *major = *r->at++ >> 5;
-  *v = info;
-  if (info < 24) return true;
+/* What follows a head's first byte when that does not hold the number itself: in its shortest form,
+** except that of a float, which is read as it is. */
+static bool read_argument(mc_reader *r, unsigned major, unsigned info, uint64_t *v) {
   if (info > 27) return mc_read_fail(r, "an indefinite or reserved length");
   size_t width = (size_t)1 << (info - 24);
   if ((size_t)(r->end - r->at) < width) return mc_read_fail(r, "the bytes end too early");
-  *v = get_big_endian(r->at, width);
-  r->at += width;
-  if (*major == SIMPLE) {
+  if (major == SIMPLE) {
     if (width != 8) return mc_read_fail(r, "a float that is not 64 bits wide");
-    r->at -= width; /* the caller reads it */
-    *v = SIMPLE_DOUBLE;
+    *v = SIMPLE_DOUBLE; /* the caller reads it */
     return true;
   }
+  *v = get_big_endian(r->at, width);
+  r->at += width;
   uint64_t least = width == 1 ? 24 : (uint64_t)1 << (4 * width);
   if (*v < least) return mc_read_fail(r, "a number that is not in its shortest form");
   return true;
 }
 
-static bool read_string(mc_reader *r, mc_item *out, unsigned major, uint64_t len) {
+/* After a failure nothing is left to read. */
+static inline bool read_head(mc_reader *r, unsigned *major, uint64_t *v) {
+  if (r->at == r->end) return mc_read_fail(r, "the bytes end too early");
+  unsigned info = *r->at & 31;
+  *major = *r->at++ >> 5;
+  *v = info;
+  return info < 24 || read_argument(r, *major, info, v);
+}
+
+static inline bool read_string(mc_reader *r, mc_item *out, unsigned major, uint64_t len) {
   if (len > (size_t)(r->end - r->at))
     return mc_read_fail(r, "a string longer than the bytes");
   out->kind = major == TEXT ? MC_TEXT : MC_BYTES;
@@ -265,7 +320,7 @@ static bool read_simple(mc_reader *r, mc_item *out, uint64_t v) {
   }
 }
 
-static bool read_count(mc_reader *r, mc_item *out, uint64_t count, unsigned each) {
+static inline bool read_count(mc_reader *r, mc_item *out, uint64_t count, unsigned each) {
   if (count > (size_t)(r->end - r->at) / each)
     return mc_read_fail(r, "more items than bytes");
   out->as.count = (size_t)count;
@@ -284,8 +339,8 @@ static bool read_tag(mc_reader *r, mc_item *out, uint64_t tag) {
 }
 
 bool mc_read(mc_reader *r, mc_item *out) {
-  unsigned major;
-  uint64_t v;
+  unsigned major = 0;
+  uint64_t v = 0;
   if (!read_head(r, &major, &v)) return false;
   switch (major) {
   case UINT:

@@ -127,6 +127,9 @@ void mc_write_string(mc_buf *b, const char *s, size_t len);
 void mc_write_bytes(mc_buf *b, const void *s, size_t len);
 void mc_write_array(mc_buf *b, size_t count);
 void mc_write_map(mc_buf *b, size_t pairs);
+/* Gives their number to a map that was written as one of no pairs, at `start`, when all pairs stand
+** behind it and nothing else. */
+void mc_write_map_count(mc_buf *b, size_t start, size_t pairs);
 /* Opens a registered value: its type's name and one value follow. */
 void mc_write_registered(mc_buf *b);
 bool mc_utf8_valid(const char *s, size_t len);
