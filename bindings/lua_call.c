@@ -512,7 +512,13 @@ static int start_protected(lua_State *L) {
 /* vtable */
 void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments) {
   mc_lua *M = ud;
-  starting s = {.M = M, .turn = turn, .arguments = arguments};
+  starting s;
+  s.M = M;
+  s.turn = turn;
+  s.arguments = arguments;
+  s.t = NULL;
+  s.code = MC_OK;
+  s.packed = false;
   if (!mc__lua_try(M->L, start_protected, &s)) s.code = MC_E_OUT_OF_MEMORY;
   if (s.code == MC_E_OUT_OF_MEMORY)
     snprintf(s.why.text, sizeof s.why.text, "no memory to take the message");

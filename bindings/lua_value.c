@@ -612,8 +612,17 @@ static mc_error read_failed(reader *d, int top, mc_lua_why *why) {
   return d->error;
 }
 
+static void reader_init(reader *d, mc_lua *M, lua_State *L, mc_reader *r) {
+  d->M = M;
+  d->L = L;
+  d->r = r;
+  d->work = work_of(r);
+  d->error = MC_OK;
+}
+
 mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why) {
-  reader d = {.M = M, .L = L, .r = r, .work = work_of(r)};
+  reader d;
+  reader_init(&d, M, L, r);
   int top = lua_gettop(L);
   luaL_checkstack(L, 8, NULL);
   return read_next(&d, 0) ? MC_OK : read_failed(&d, top, why);
@@ -636,7 +645,8 @@ static bool read_values(reader *d, int *count) {
 
 mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
                           mc_lua_why *why) {
-  reader d = {.M = M, .L = L, .r = r, .work = work_of(r)};
+  reader d;
+  reader_init(&d, M, L, r);
   int top = lua_gettop(L);
   return read_values(&d, count) ? MC_OK : read_failed(&d, top, why);
 }

@@ -190,3 +190,21 @@ time_t mc_lua_seed_time(time_t *unused) {
 static uint32_t temp_ret;
 __attribute__((weak)) void setTempRet0(uint32_t value) { temp_ret = value; }
 __attribute__((weak)) uint32_t getTempRet0(void) { return temp_ret; }
+
+/* ---- memset ---------------------------------------------------------------------------------- */
+
+/* Eight bytes at a time: emscripten's was a tenth of the time of a call to another node. */
+__attribute__((no_builtin("memset"))) void *memset(void *to, int byte, size_t len) {
+  typedef uint64_t __attribute__((aligned(1), may_alias)) word;
+  uint8_t *at = to, *end = at + len;
+  word all = (uint8_t)byte * (word)0x0101010101010101u;
+  for (; end - at >= 32; at += 32) {
+    ((word *)at)[0] = all;
+    ((word *)at)[1] = all;
+    ((word *)at)[2] = all;
+    ((word *)at)[3] = all;
+  }
+  for (; end - at >= 8; at += 8) *(word *)at = all;
+  while (at < end) *at++ = (uint8_t)byte;
+  return to;
+}

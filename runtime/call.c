@@ -140,9 +140,8 @@ static void write_header(mc_node *n, const mc_request *q, mc_buf *out) {
   if (q->kind == MC_CALL) {
     double chosen = chosen_deadline(n, q);
     if (!isinf(chosen)) e.remaining_ms = chosen > n->now_ms ? chosen - n->now_ms : 0;
+    e.chain = q->from ? q->from->chain : NULL;
     e.chain_len = q->from ? q->from->chain_len : 0;
-    if (e.chain_len)
-      memcpy(e.chain, q->from->chain, (size_t)e.chain_len * sizeof *e.chain);
   }
   mc__envelope_write(out, &e);
 }

@@ -297,9 +297,10 @@ static bool hello_arrived(mc_node *n, uint32_t peer, const mc_envelope *e) {
 void mc__dispatch_forgo(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
   mc_reader r;
   mc_envelope e;
+  uint64_t chain[MC_MAX_CHAIN];
   mc_outcome o = {.failed = true, .code = MC_E_OUT_OF_MEMORY};
   mc_reader_init(&r, bytes, len);
-  if (!n->peers[peer]->greeted || !mc__envelope_read(&r, &e)) return;
+  if (!n->peers[peer]->greeted || !mc__envelope_read(&r, &e, chain)) return;
   n->stats.received++;
   if (e.kind == MC_ENV_CAST) {
     n->stats.dead_letters++;
@@ -318,8 +319,9 @@ void mc__dispatch_forgo(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t 
 bool mc__dispatch_envelope(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
   mc_reader r;
   mc_envelope e;
+  uint64_t chain[MC_MAX_CHAIN];
   mc_reader_init(&r, bytes, len);
-  if (!mc__envelope_read(&r, &e)) return false;
+  if (!mc__envelope_read(&r, &e, chain)) return false;
   if (!n->peers[peer]->greeted && e.kind != MC_ENV_HELLO) return false;
   n->stats.received++;
   switch (e.kind) {

@@ -145,7 +145,7 @@ static bool read_context(mc_reader *r, mc_envelope *e) {
   return true;
 }
 
-static bool read_circumstances(mc_reader *r, mc_envelope *e) {
+static bool read_circumstances(mc_reader *r, mc_envelope *e, uint64_t *chain) {
   mc_item item;
   uint64_t ms;
   if (!mc__read_uint_or_nil(r, &ms, MC_MAX_ID, UINT64_MAX)) return false;
@@ -155,7 +155,7 @@ static bool read_circumstances(mc_reader *r, mc_envelope *e) {
     return mc_read_fail(r, "a chain that is no array of at most 32 ids");
   e->chain_len = (int)item.as.count;
   for (int i = 0; i < e->chain_len; i++)
-    if (!mc__read_uint(r, &e->chain[i], MC_MAX_ID)) return false;
+    if (!mc__read_uint(r, &chain[i], MC_MAX_ID)) return false;
   return true;
 }
 
@@ -169,10 +169,11 @@ static bool read_cycle(mc_reader *r, mc_envelope *e) {
   return true;
 }
 
-bool mc__envelope_read(mc_reader *r, mc_envelope *e) {
+bool mc__envelope_read(mc_reader *r, mc_envelope *e, uint64_t chain[MC_MAX_CHAIN]) {
   mc_item item;
   uint64_t kind;
   memset(e, 0, sizeof *e);
+  e->chain = chain;
   e->remaining_ms = INFINITY;
   if (!mc_read(r, &item)) return false;
   if (item.kind != MC_ARRAY || !mc__read_uint(r, &kind, KINDS - 1) ||
@@ -186,7 +187,7 @@ bool mc__envelope_read(mc_reader *r, mc_envelope *e) {
            mc__read_uint(r, &e->incarnation, MC_MAX_ID) && at_end(r);
   case MC_ENV_CALL:
     return mc__read_uint(r, &e->call, MC_MAX_ID) && read_recipient(r, e) &&
-           read_circumstances(r, e) && read_context(r, e);
+           read_circumstances(r, e, chain) && read_context(r, e);
   case MC_ENV_CAST: return read_recipient(r, e) && read_trace(r, e) && read_context(r, e);
   case MC_ENV_REPLY: return mc__read_uint(r, &e->call, MC_MAX_ID);
   case MC_ENV_ERROR:

@@ -211,12 +211,13 @@ uint32_t mc_node_attach(mc_node *n, const uint8_t *bytes, size_t len, mc_error *
                         uint64_t *version) {
   mc_reader r;
   mc_envelope e;
+  uint64_t chain[MC_MAX_CHAIN];
   size_t size = frame_len(bytes, len);
   *code = size == SIZE_MAX ? MC_E_MALFORMED : MC_OK;
   if (size == 0 || size == SIZE_MAX || size > len) return UINT32_MAX;
   mc_reader_init(&r, bytes + MC_FRAME_HEAD, size - MC_FRAME_HEAD);
   *code = MC_E_MALFORMED;
-  if (!mc__envelope_read(&r, &e) || e.kind != MC_ENV_HELLO) return UINT32_MAX;
+  if (!mc__envelope_read(&r, &e, chain) || e.kind != MC_ENV_HELLO) return UINT32_MAX;
   *code = MC_E_VERSION_MISMATCH;
   *version = e.version;
   if (e.version != MC_WIRE_VERSION) return UINT32_MAX;

@@ -51,7 +51,7 @@ typedef struct mc_envelope {
   size_t name_len;
   double remaining_ms; /* INFINITY when absent */
   int chain_len;
-  uint64_t chain[MC_MAX_CHAIN];
+  const uint64_t *chain;
   const uint8_t *context;
   size_t context_len; /* 0 when absent */
 } mc_envelope;
@@ -62,8 +62,8 @@ bool mc__frame_close(mc_buf *b, size_t frame);
 /* Takes back a frame that is open. */
 void mc__frame_cut(mc_buf *b, size_t frame);
 void mc__envelope_write(mc_buf *b, const mc_envelope *e);
-/* Reads the header; the reader then stands at arguments, results or value. */
-bool mc__envelope_read(mc_reader *r, mc_envelope *e);
+/* Reads the header, its chain into the room given; the reader then stands at arguments, results or value. */
+bool mc__envelope_read(mc_reader *r, mc_envelope *e, uint64_t chain[MC_MAX_CHAIN]);
 
 /* ---- ids ------------------------------------------------------------------------------------- */
 /* Call and instance ids are a slot and its generation, which counts from 1 and starts over. */

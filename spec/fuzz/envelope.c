@@ -10,9 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   mc_reader r;
   mc_buf out;
   mc_envelope e;
+  uint64_t chain[MC_MAX_CHAIN];
   mc_buf_init(&out, &host);
   mc_reader_init(&r, data, size);
-  if (mc__envelope_read(&r, &e)) {
+  if (mc__envelope_read(&r, &e, chain)) {
     FUZZ_CHECK(m.requests == 0, "reading takes no memory");
     mc__envelope_write(&out, &e);
     mc_buf_put(&out, r.at, (size_t)(r.end - r.at));

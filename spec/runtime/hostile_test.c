@@ -62,10 +62,11 @@ static mc_error answered(char *text, size_t size) {
     for (int i = 1; i < MC_FRAME_HEAD; i++)
       at += (size_t)sent->data[last + (size_t)i] << (32 - 8 * i);
   }
+  uint64_t chain[MC_MAX_CHAIN];
   text[0] = '\0';
   if (sent->len == 0) return MC_OK;
   mc_reader_init(&r, sent->data + last + MC_FRAME_HEAD, sent->len - last - MC_FRAME_HEAD);
-  if (!mc__envelope_read(&r, &header) || header.kind != MC_ENV_ERROR) return MC_OK;
+  if (!mc__envelope_read(&r, &header, chain) || header.kind != MC_ENV_ERROR) return MC_OK;
   if (mc_read(&r, &item) && item.kind == MC_TEXT)
     snprintf(text, size, "%.*s", (int)item.as.string.len, item.as.string.data);
   return (mc_error)header.code;
@@ -194,10 +195,11 @@ enum { ENVELOPES = 1000 };
 static bool same_again(const uint8_t *bytes, size_t len) {
   mc_reader r;
   mc_envelope header;
+  uint64_t chain[MC_MAX_CHAIN];
   mc_buf out;
   mc_buf_init(&out, &e.keeper);
   mc_reader_init(&r, bytes, len);
-  bool read = mc__envelope_read(&r, &header);
+  bool read = mc__envelope_read(&r, &header, chain);
   if (read) {
     mc__envelope_write(&out, &header);
     if (header.kind == MC_ENV_ERROR)
