@@ -7,6 +7,9 @@ import { encodeValues } from "./value.js";
 import { Writer } from "./cbor.js";
 import { ExitStatus } from "./files.js";
 
+// In Node the global is a getter, which costs as much as reading the clock.
+const { performance } = globalThis;
+
 /** What mc_log calls its levels. */
 export const LOG_LEVELS = Object.freeze(["error", "warn", "info", "debug"]);
 

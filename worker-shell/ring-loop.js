@@ -22,6 +22,8 @@ export class RingLoop {
   #writers = new Map();
   #seen = 0;
   #wake = 0;
+  /** Whether it has run since it last slept. */
+  #stepped = false;
   #stopped = false;
   #pull;
   #spin;
@@ -76,7 +78,7 @@ export class RingLoop {
   deliver(peer, bytes) {
     this.#traffic.received(peer, bytes.length);
     const sound = this.#instance.deliver(peer, bytes);
-    this.#wake = this.#instance.step(BUDGET_MS);
+    this.#step();
     return sound;
   }
 
@@ -88,6 +90,7 @@ export class RingLoop {
     this.#readers = this.#readers.filter((each) => each.peer !== peer);
     this.#writers.delete(peer);
     this.#instance.peerDown(peer);
+    this.#stepped = false;
   }
 
   stop() {
@@ -101,19 +104,26 @@ export class RingLoop {
 
   /** Steps once, for those who need to know how things stand. */
   settle() {
-    this.#wake = this.#instance.step(BUDGET_MS);
+    this.#step();
   }
 
   turn() {
+    this.#stepped = false;
     while (!this.#stopped) {
       if (this.#hostWaits()) {
         if (this.#pull()) continue;
         return;
       }
       if (this.#takeFromEach()) continue;
-      this.#wake = this.#instance.step(BUDGET_MS);
+      if (!this.#stepped) this.#step();
       if (this.#wake > 0) this.#sleep();
+      this.#stepped = false;
     }
+  }
+
+  #step() {
+    this.#wake = this.#instance.step(BUDGET_MS);
+    this.#stepped = true;
   }
 
   #sleep() {
@@ -132,7 +142,7 @@ export class RingLoop {
       if (!this.#take(reader, reader.piece)) continue;
       any = true;
       const before = this.#traffic.total;
-      this.#wake = this.#instance.step(BUDGET_MS);
+      this.#step();
       // Nobody waits for an answer to this: take more at a time.
       reader.piece = this.#traffic.total === before ? Math.min(LARGE_PIECE, reader.piece * 2) : SMALL_PIECE;
     }
