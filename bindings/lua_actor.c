@@ -13,6 +13,13 @@
 #include "lua_node.h"
 
 static const char IS_TYPE; /* key in the metatables of types */
+static const char HOLDS;   /* the same: of class_holds */
+
+/* A type stands in the registry once for all actors that were made from it. */
+typedef struct class_holds {
+  int reference;
+  uint64_t count;
+} class_holds;
 
 /* Methods that the system calls, and by convention private ones, are not for callers. */
 bool mc__lua_exposed(const char *name, size_t len) {
@@ -36,6 +43,34 @@ static mc_type *check_class(lua_State *L, int index) {
   return type;
 }
 
+/* The type at index, which is one. */
+static class_holds *holds_of(lua_State *L, int index) {
+  lua_getmetatable(L, index);
+  lua_rawgetp(L, -1, &HOLDS);
+  class_holds *holds = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  return holds;
+}
+
+/* Returns where it stands in the registry, for one more actor. Raises when there is no memory. */
+static int hold_class(lua_State *L, int index) {
+  class_holds *holds = holds_of(L, index);
+  if (!holds->count) {
+    lua_pushvalue(L, index);
+    holds->reference = luaL_ref(L, LUA_REGISTRYINDEX);
+  }
+  holds->count++;
+  return holds->reference;
+}
+
+static void drop_class(lua_State *L, int klass) {
+  if (klass == LUA_NOREF) return;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, klass);
+  class_holds *holds = holds_of(L, -1);
+  lua_pop(L, 1);
+  if (--holds->count == 0) luaL_unref(L, LUA_REGISTRYINDEX, klass);
+}
+
 static int l_type_tostring(lua_State *L) {
   lua_pushfstring(L, "actor type %s", check_class(L, 1)->name);
   return 1;
@@ -52,9 +87,17 @@ static bool option(lua_State *L, int options, const char *name) {
 static void push_class_meta(lua_State *L, mc_type *type) {
   bool travelled = option(L, 3, "travelled"), checked = option(L, 3, "signatures"),
        redacts = option(L, 3, "errors");
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, MC_INSTANCE, 4);
   lua_pushlightuserdata(L, type);
   lua_rawsetp(L, -2, &IS_TYPE);
+  if (test_class(L, 2)) { /* defined before: its actors stay counted */
+    lua_getmetatable(L, 2);
+    lua_rawgetp(L, -1, &HOLDS);
+    lua_replace(L, -2);
+  } else {
+    memset(lua_newuserdatauv(L, sizeof(class_holds), 0), 0, sizeof(class_holds));
+  }
+  lua_rawsetp(L, -2, &HOLDS);
   lua_pushcfunction(L, l_type_tostring);
   lua_setfield(L, -2, "__tostring");
   if (travelled) {
@@ -75,7 +118,7 @@ static void push_class_meta(lua_State *L, mc_type *type) {
   lua_setfield(L, -2, "__index");
   lua_pushvalue(L, 1);
   lua_setfield(L, -2, "__name");
-  lua_setfield(L, -2, "instance");
+  lua_rawseti(L, -2, MC_INSTANCE);
 }
 
 /* The methods that options.interleave lists, if any. */
@@ -189,7 +232,7 @@ static int l_protocol(lua_State *L) {
 static void push_object(lua_State *L, int klass) {
   lua_newtable(L);
   lua_getmetatable(L, klass);
-  lua_getfield(L, -1, "instance");
+  lua_rawgeti(L, -1, MC_INSTANCE);
   lua_setmetatable(L, -3);
   lua_pop(L, 1);
 }
@@ -224,6 +267,7 @@ static void tell(mc_lua *M, mc_lua_event event, mc_actor *a) {
 
 typedef struct making {
   mc_lua *M;
+  mc_type *type;
   mc_actor *a;
   int object, klass;
   bool fleeting; /* lives as long as something refers to it */
@@ -237,9 +281,8 @@ static int make_protected(lua_State *L) {
   if (m->fleeting) lua_pushboolean(L, 0);
   m->object = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_settop(L, 3);
-  lua_pushvalue(L, 2);
-  m->klass = luaL_ref(L, LUA_REGISTRYINDEX);
-  m->a = mc_actor_new(m->M->node, check_class(L, 2));
+  m->klass = hold_class(L, 2);
+  m->a = mc_actor_new(m->M->node, m->type);
   if (!m->a) return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
   if (m->fleeting)
     mc__lua_push_life(m->M, L, m->a);
@@ -249,15 +292,16 @@ static int make_protected(lua_State *L) {
 }
 
 /* Pushes the reference of a new actor, which is starting; or raises, and there is none. */
-static mc_actor *make_actor(lua_State *L, mc_lua *M, int klass, bool fleeting) {
-  making m = {M, NULL, LUA_NOREF, LUA_NOREF, fleeting};
+static mc_actor *make_actor(lua_State *L, mc_lua *M, mc_type *type, int klass,
+                            bool fleeting) {
+  making m = {M, type, NULL, LUA_NOREF, LUA_NOREF, fleeting};
   luaL_checkstack(L, 8, NULL);
   lua_pushcfunction(L, make_protected);
   lua_pushlightuserdata(L, &m);
   lua_pushvalue(L, klass);
   if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
     luaL_unref(L, LUA_REGISTRYINDEX, m.object);
-    luaL_unref(L, LUA_REGISTRYINDEX, m.klass);
+    drop_class(L, m.klass);
     if (m.a) mc_actor_end(M->node, m.a); /* it has no object: nobody is told */
     lua_error(L);
   }
@@ -380,12 +424,12 @@ static int make(lua_State *L, bool fleeting) {
   luaL_checkstack(L, 16, NULL);
   lua_pushliteral(L, "init");
   if (lua_rawget(L, 1) == LUA_TNIL && !M->encoding) {
-    make_ready(M, make_actor(L, M, 1, fleeting));
+    make_ready(M, make_actor(L, M, type, 1, fleeting));
     return 1;
   }
   mc__lua_check_await(L, M, type->name);
   mc__lua_task_reserve(M, L);
-  mc_actor *a = make_actor(L, M, 1, fleeting);
+  mc_actor *a = make_actor(L, M, type, 1, fleeting);
   return run_init(L, M, a, init, 2, nargs);
 }
 
@@ -406,8 +450,7 @@ static int l_first(lua_State *L) {
   if (!a) return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
   push_object(L, 1);
   a->object = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushvalue(L, 1);
-  a->klass = luaL_ref(L, LUA_REGISTRYINDEX);
+  a->klass = hold_class(L, 1);
   push_actor_ref(M, L, a);
   mc_actor_ready(M->node, a);
   return 1;
@@ -463,12 +506,11 @@ static int l_become(lua_State *L) {
   if (!mc__lua_push_object(M, L, a))
     return mc__lua_raise(L, MC_E_DEAD_ACTOR, "nothing refers to the actor any more");
   lua_getmetatable(L, 1);
-  lua_getfield(L, -1, "instance");
+  lua_rawgeti(L, -1, MC_INSTANCE);
   keep_class(M, L, a);
-  lua_pushvalue(L, 1);
-  int klass = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can fail */
+  int klass = hold_class(L, 1); /* the last thing that can fail */
   lua_setmetatable(L, 2);
-  luaL_unref(L, LUA_REGISTRYINDEX, a->klass);
+  drop_class(L, a->klass);
   a->klass = klass;
   return 0;
 }
@@ -502,7 +544,7 @@ void mc__lua_resign(void *ud, mc_actor *a) {
   tell(M, MC_ON_RESIGN, a);
   mc__lua_life_over(M, a);
   luaL_unref(M->L, LUA_REGISTRYINDEX, a->object);
-  luaL_unref(M->L, LUA_REGISTRYINDEX, a->klass);
+  drop_class(M->L, a->klass);
 }
 
 void mc__lua_open_actor(lua_State *L, mc_lua *M) {

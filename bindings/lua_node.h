@@ -379,8 +379,8 @@ size_t mc__lua_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len);
 void mc__lua_open_transport(lua_State *L);
 
 /* lua_signature.c */
-/* Where the metatable of a type keeps what is declared of its methods. */
-enum { MC_SIGNATURES = 1, MC_LISTED_ERRORS };
+/* Where the metatable of a type keeps what is declared of its methods, and the metatable of its actors. */
+enum { MC_SIGNATURES = 1, MC_LISTED_ERRORS, MC_INSTANCE };
 /* What is declared of the method whose name stands at that index, or NULL. Valid while the actor lives.
 ** Never raises. */
 const char *mc__lua_signature(lua_State *L, const mc_actor *a, int method);

@@ -435,26 +435,28 @@ end
 
 -- Noticing changes.
 
-local snapshots = setmetatable({}, { __mode = "k" }) -- class -> { number, fields }
+local snapshots = setmetatable({}, { __mode = "k" }) -- class -> { number, fields, count }
 
-local function same(a, b)
-  return rawequal(a, b) or (type(a) == "number" and a ~= a and b ~= b)
-end
+local function are_nan(a, b) return a ~= a and b ~= b and type(a) == "number" and type(b) == "number" end
 
-local function fields_equal(class, fields)
+-- Each spawn on another node asks this.
+local function is_unchanged(class, last)
+  local fields, count = last.fields, 0
   for key, value in next, class do
-    if not same(value, fields[key]) then return false end
+    local known = fields[key]
+    if not rawequal(value, known) and not are_nan(value, known) then return false end
+    count = count + 1
   end
-  for key in next, fields do
-    if rawget(class, key) == nil then return false end
-  end
-  return true
+  return count == last.count
 end
 
-local function copy_fields(class)
-  local fields = {}
-  for key, value in next, class do fields[key] = value end
-  return fields
+local function snapshot(class, number)
+  local fields, count = {}, 0
+  for key, value in next, class do
+    fields[key] = value
+    count = count + 1
+  end
+  return { number = number, fields = fields, count = count }
 end
 
 --- Counts the versions of an actor type: another number when one of its methods (or other fields) was
@@ -465,9 +467,9 @@ end
 -- @usage if definition.version(Counter) ~= packed.version then packed = pack_again(Counter) end
 function definition.version(class)
   local last = snapshots[class]
-  if last and fields_equal(class, last.fields) then return last.number end
+  if last and is_unchanged(class, last) then return last.number end
   local number = last and last.number + 1 or 1
-  snapshots[class] = { number = number, fields = copy_fields(class) }
+  snapshots[class] = snapshot(class, number)
   return number
 end
 

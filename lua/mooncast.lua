@@ -133,9 +133,12 @@ mc.bytes = core.bytes
 
 --- Living -----------------------------------------------------------------------------------------
 
+local infos = node.infos
+
 local function target_of(target)
-  if core.class_name(target) then return target end
-  if type(target) == "table" and core.class_name(target[1]) then return target[1], target.on end
+  local class = type(target) == "table" and (core.class_name(target) and target or target[1])
+  if infos[class] then return class, target.on end
+  if core.class_name(class) then error("this actor type was not made by mc.actor", 3) end
   error("mc.spawn wants an actor type, or {Type, on = node}", 3)
 end
 
@@ -145,8 +148,8 @@ end
 -- @treturn ref its reference
 -- Raises what init raised, and node_down, unknown_node, unsendable, version_mismatch.
 function mc.spawn(target, ...)
+  if infos[target] then return node.spawn(node.least_loaded(), target, ...) end
   local class, where = target_of(target)
-  if not node.infos[class] then error("this actor type was not made by mc.actor", 2) end
   return node.spawn(where or node.least_loaded(), class, ...)
 end
 

@@ -16,6 +16,7 @@ local node = {
   by_name = {}, -- type name -> list of infos, oldest first
   made = {}, -- sender -> its spawns that it may not want any more: see "Spawning"
 }
+local infos = node.infos
 local self_name = core.node()
 local Node = core.define("mc.node", {}, { reentrant = true })
 
@@ -105,7 +106,8 @@ local function end_with_last()
   end)
 end
 
-if is_child(self_name) then node.on("resign", end_with_last) end
+local IS_CHILD <const> = is_child(self_name)
+if IS_CHILD then node.on("resign", end_with_last) end
 
 --- Definitions ------------------------------------------------------------------------------------
 
@@ -261,11 +263,14 @@ local function same(class, hash)
 end
 
 -- The class that a spawn from elsewhere means: our own, one that came before, a module's, or the
--- sender's.
-local function find_class(name, hash, module, from_file, from)
+-- sender's. Only when it is neither of the first two is the sender asked where it has it from.
+local function find_class(name, hash, from)
   local class = core.class(name)
   if same(class, hash) then return class end
   if received[name] and received[name][hash] then return received[name][hash] end
+  local module, from_file
+  if node.siblings[from] then module, from_file = core.call(node.siblings[from].ref, "origin", name, hash) end
+  class = core.class(name)
   if not class and module and pcall(require, module) then
     class = core.class(name)
     if same(class, hash) then return class end
@@ -324,6 +329,7 @@ Making.__index = Making
 local function make_for(sender, token)
   local of_sender = node.made[sender] or {}
   node.made[sender] = of_sender
+  spawning = spawning + 1
   local making = setmetatable({ sender = sender, of_sender = of_sender, token = token, ref = false }, Making)
   of_sender[token] = making
   return making
@@ -335,6 +341,8 @@ function Making:__close()
   local is_wanted = node.made[self.sender] == self.of_sender and self.of_sender[self.token] == self
   self.of_sender[self.token] = is_wanted and self.ref or nil
   if self.ref and not is_wanted then stop_unwanted(self.ref) end
+  spawning = spawning - 1
+  if IS_CHILD then end_with_last() end
 end
 
 --- A sender tells how its spawns went. What is still being made is stopped when it is there.
@@ -362,31 +370,25 @@ end
 
 --- Spawns on a node of the same host. Returns the ref.
 function node.spawn(where, class, ...)
-  local info = node.infos[class]
+  local info = infos[class]
   if where == self_name then
-    check_sites_once(info)
+    if info.checked ~= definition then check_sites_once(info) end
     return core.spawn(class, ...)
   end
   local sibling = node.siblings[where]
   if not sibling then core.error("unknown_node", "there is no node " .. tostring(where)) end
   sibling.load = sibling.load + 1
-  local hash, module = hash_of(info), module_of(class)
+  local hash = hash_of(info)
   local asked <close> = ask(sibling)
-  local ref, load =
-    core.call(sibling.ref, "spawn", info.name, hash, module, info.from_file, self_name, asked.token, ...)
+  local ref, load = core.call(sibling.ref, "spawn", info.name, hash, self_name, asked.token, ...)
   asked.answered = true
   sibling.load = load
   return ref
 end
 
-function Node:spawn(name, hash, module, from_file, from, token, ...)
-  local _ <close> = setmetatable({}, { __close = function()
-    spawning = spawning - 1
-    if is_child(self_name) then end_with_last() end
-  end })
-  spawning = spawning + 1
+function Node:spawn(name, hash, from, token, ...)
   local making <close> = make_for(from, token)
-  making.ref = core.spawn(find_class(name, hash, module, from_file, from), ...)
+  making.ref = core.spawn(find_class(name, hash, from), ...)
   return making.ref, core.load() - 1
 end
 
@@ -423,11 +425,19 @@ local function version_of(name, hash)
   end
 end
 
+local function known_version(name, hash)
+  return version_of(name, hash)
+    or core.error("version_mismatch", ("node %s no longer has that version of %s"):format(self_name, name))
+end
+
+--- The module that a type is found in, if any, and whether a file defined it.
+function Node:origin(name, hash)
+  local info = known_version(name, hash)
+  return module_of(info.class), info.from_file
+end
+
 function Node:definition(name, hash)
-  local info = version_of(name, hash)
-  if not info then
-    core.error("version_mismatch", ("node %s no longer has that version of %s"):format(self_name, name))
-  end
+  local info = known_version(name, hash)
   return {
     hash = hash_of(info), methods = info.packed or pack(info), settings = info.settings,
   }
@@ -456,7 +466,7 @@ function node.reload(ref)
   if not sibling then
     core.error("not_permitted", ("%s is on a node of another host: code does not go there"):format(tostring(ref)))
   end
-  return (core.call(sibling.ref, "reload", ref, name, hash_of(info), module_of(class), info.from_file, self_name))
+  return (core.call(sibling.ref, "reload", ref, name, hash_of(info), self_name))
 end
 
 --- Gives an actor of this node the version of its type that the sender has.
