@@ -60,6 +60,7 @@ help:
 	@echo 'make install  both, with headers and a pkg-config file, below PREFIX ($(PREFIX))'
 	@echo 'make example  builds and runs the C program in bindings/examples'
 	@echo 'make test-browsers  the Lua and the JavaScript suite in Chromium, Firefox and WebKit'
+	@echo 'make test-package  the npm package in pages, through bundlers, in Node, Deno and Bun'
 	@echo 'make unit     the C unit tests, under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make sim      $(B)/sim/: a Lua and a wasm with nodes under a simulated clock and network, for spec/sim'
 	@echo 'make sanitize  the native specs under sanitizers and valgrind'
@@ -447,6 +448,17 @@ format: $(B)/deps-test.stamp
 .PHONY: test-browsers
 test-browsers: wasm $(B)/deps-browsers.stamp
 	@node scripts/test-browsers.mjs
+
+# Bundlers and other runtimes are installed for this alone.
+$(B)/npm-package.stamp: spec/package/package.json spec/package/package-lock.json
+	@mkdir -p $(B)
+	npm ci --prefix spec/package --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: test-package test-package-build
+test-package-build: dist $(B)/npm-package.stamp $(B)/deps-browsers.stamp
+test-package: test-package-build
+	@node --test --test-reporter=spec spec/package/package.test.js
 
 .PHONY: test
 test:

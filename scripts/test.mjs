@@ -14,8 +14,8 @@ const busted = (link) => ["node", "worker-shell/cli.js", "test", "--workers", WO
 // Nodes under a simulated clock and network; in the other suites these specs are skipped.
 const simulation = ["spec/support/run_busted.lua", "spec/sim"];
 
-// Those of spec/browser/ are for pages alone.
-const jsTests = jsFiles().filter((path) => !path.startsWith("spec/browser/"));
+// Those of spec/browser/ are for pages alone, the package's want more installed.
+const jsTests = jsFiles().filter((path) => !/^spec\/(browser|package)\//.test(path));
 
 // What must hold whatever calls are encoded in.
 const calls = ["call", "cast", "error", "ref", "signature"].map((name) => `spec/bindings/${name}_spec.lua`);
@@ -70,6 +70,7 @@ const suites = [
     run: [make, "-s", "counts"],
   },
   { name: "JavaScript", build: [make, "-s", "dist"], run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
+  { name: "package", build: [make, "-s", "test-package-build"], run: [make, "-s", "test-package"] },
   // `make test-browsers` runs every engine in both modes.
   browser("chromium", "isolated"),
   browser("firefox", "plain"),

@@ -4,6 +4,7 @@
 //            the `text` block behind it, or behind `-->` in its lines
 //   js       a module of the page's reader: "mooncast" is this repository's package
 //   sh       commands, one a line
+//   html     a page, which spec/package runs
 //   console  a session: `$` the command, `>` and `>>` what is typed, the other lines what is printed
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -19,6 +20,8 @@ mkdirSync(scratch, { recursive: true });
 
 /** Commands that are not run here, and why. */
 const NOT_RUN = new Map([["make test", "it is what runs this"]]);
+/** What spec/package runs instead, where the package is installed. */
+const PACKAGED = /^<!doctype html>|^esbuild app\.js/;
 const TIME_LIMIT_MS = 120_000;
 const cli = ["node", "worker-shell/cli.js", "--workers", "3"];
 const native = { MOONCAST_WORKERS: "3", LUA_CPATH: "build/native/?.so" };
@@ -92,8 +95,9 @@ const runners = {
 for (const page of pages()) {
   for (const block of blocks(page)) {
     test(`${page}:${block.line}: ${block.language}`, (t) => {
+      if (PACKAGED.test(block.text)) return t.diagnostic("spec/package/package.test.js runs it");
       assert.ok(Object.hasOwn(runners, block.language), `nothing runs ${block.language}`);
-      runners[block.language](t, page, block);
+      return runners[block.language](t, page, block);
     });
   }
 }

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" />
 /** Mooncast: Lua 5.4 actors on workers, from JavaScript. */
 
 /** Codes of what the system says; "raised" is what a handler raised. */

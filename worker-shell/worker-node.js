@@ -1,5 +1,5 @@
 /** What a worker thread of Node runs: one Lua node. Its host is the thread that started it. */
-import { isMainThread, parentPort, receiveMessageOnPort } from "node:worker_threads";
+import { MessagePort, isMainThread, parentPort, receiveMessageOnPort } from "node:worker_threads";
 
 import { NodeShell } from "./node-shell.js";
 import { makeFiles } from "./platform-node.js";
@@ -10,5 +10,7 @@ if (isMainThread) {
 }
 
 const post = (message, transfer) => parentPort.postMessage(message, transfer);
-const shell = new NodeShell(post, makeFiles, () => receiveMessageOnPort(parentPort)?.message);
+// Deno's can be read in the event loop only.
+const poll = parentPort instanceof MessagePort ? () => receiveMessageOnPort(parentPort)?.message : undefined;
+const shell = new NodeShell(post, makeFiles, poll);
 parentPort.on("message", (message) => shell.receive(message));

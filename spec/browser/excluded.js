@@ -18,6 +18,7 @@ export const excludedJs = {
   "spec/bindings/wasm-imports.test.js": WITHOUT_WORKERS,
   "spec/docs.test.js": COMMAND,
   "spec/fuzz/agree.test.js": WITHOUT_WORKERS,
+  "spec/package/package.test.js": "builds projects and opens pages of its own",
   "spec/sim/agree.test.js": WITHOUT_WORKERS,
   "spec/web/wordcount.test.js": COMMAND,
   "spec/worker-shell/cli.test.js": COMMAND,

@@ -38,11 +38,11 @@ async function body(request) {
 }
 
 /**
- * @param {{ isolated?: boolean, routes?: Record<string, () => Promise<object>>, onReport?: (report: object) => void, onMissing?: (path: string) => void }} options
- *   routes: JSON made on demand, by path; onMissing: somebody asked for a file that is not there
+ * @param {{ root?: string, isolated?: boolean, strict?: boolean, routes?: Record<string, () => Promise<object>>, onReport?: (report: object) => void, onMissing?: (path: string) => void }} options
+ *   root: the folder that is served; strict: every answer comes with the strict policy; routes: JSON made on demand, by path; onMissing: somebody asked for a file that is not there
  * @returns {Promise<{ origin: string, close: () => Promise<void> }>}
  */
-export async function startServer({ isolated = false, routes = {}, onReport = () => {}, onMissing = () => {} } = {}) {
+export async function startServer({ root = ROOT, isolated = false, strict = false, routes = {}, onReport = () => {}, onMissing = () => {} } = {}) {
   /** What tests put there. */
   const programs = new Map();
 
@@ -58,14 +58,14 @@ export async function startServer({ isolated = false, routes = {}, onReport = ()
       programs.set(path, await body(request));
       return response.writeHead(204, headers).end();
     }
-    if (url.searchParams.has("csp")) headers["content-security-policy"] = STRICT_POLICY;
+    if (strict || url.searchParams.has("csp")) headers["content-security-policy"] = STRICT_POLICY;
     if (path in routes) {
       return response.writeHead(200, { ...headers, "content-type": TYPES[".json"] }).end(JSON.stringify(await routes[path]()));
     }
     // `?type` serves a file as what it is not, as many servers do with .wasm.
     const type = url.searchParams.get("type") ?? TYPES[extname(path)] ?? "application/octet-stream";
     try {
-      const content = programs.get(path) ?? await readFile(join(ROOT, normalize(path)));
+      const content = programs.get(path) ?? await readFile(join(root, normalize(path)));
       return response.writeHead(200, { ...headers, "content-type": type }).end(content);
     } catch {
       // Some tests ask for what is not there.

@@ -1,0 +1,176 @@
+// The package as npm pack makes it, installed from its archive into projects: `make test-package`.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { openPage } from "../browser/engines.js";
+import { startServer } from "../browser/server.js";
+import { blocks } from "../support/docs.js";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const here = `${root}spec/package`;
+const project = `${root}build/package`;
+const tools = createRequire(`${here}/package.json`);
+const ran = promisify(execFile);
+
+const LIMIT_MS = 120_000;
+const EXPECTED = { answer: ["Hello, package!", "w2"], printed: "main ran\n" };
+
+/** Runs a command in the project; its output. */
+async function run(command, ...args) {
+  const env = { ...process.env, PATH: `${root}node_modules/.bin:${process.env.PATH}` };
+  for (const name of ["NODE_OPTIONS", "NODE_TEST_CONTEXT", "MAKEFLAGS"]) delete env[name];
+  const { stdout } = await ran(command, args, { cwd: project, env, timeout: LIMIT_MS });
+  return stdout;
+}
+
+/** What npm ships, by path. */
+let shipped;
+
+before(async () => {
+  rmSync(project, { recursive: true, force: true });
+  cpSync(`${here}/project`, project, { recursive: true });
+  writeFileSync(`${project}/package.json`, JSON.stringify({ name: "project", private: true, type: "module" }));
+  // dist/ was made already.
+  const [packed] = JSON.parse(await run("npm", "pack", root, "--json", "--ignore-scripts"));
+  shipped = packed.files.map(({ path }) => path);
+  await run("npm", "install", `./${packed.filename}`, "--offline", "--no-audit", "--no-fund");
+});
+
+/** A folder with a page that loads `script`. */
+function site(name, script) {
+  const folder = `${project}/${name}`;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(`${folder}/index.html`, `<!doctype html><title>${name}</title><script type="module" src="${script}"></script>\n`);
+  return folder;
+}
+
+/** Opens the page of a folder in Chromium until it reports, or prints what `until` waits for; what it reported. */
+async function open(folder, { isolated = false, until = () => false }) {
+  const over = {};
+  over.promise = new Promise((resolve, reject) => Object.assign(over, { resolve, reject }));
+  const timer = setTimeout(() => over.reject(new Error("the page said nothing")), LIMIT_MS);
+  const missing = (path) => over.reject(new Error(`the page asked for ${path}, which is not there`));
+  const server = await startServer({
+    root: folder,
+    isolated,
+    strict: true,
+    onReport: over.resolve,
+    onMissing: (path) => path !== "/favicon.ico" && missing(path),
+  });
+  const page = openPage("chromium", `${server.origin}/index.html`, {
+    onExit: (why) => over.reject(new Error(why)),
+    onLine: (line) => until(line) && over.resolve(),
+  });
+  try {
+    return await over.promise;
+  } finally {
+    clearTimeout(timer);
+    await page.close();
+    await server.close();
+  }
+}
+
+/** Opens a page that runs project/app.js. */
+async function visit(folder, { isolated = false } = {}) {
+  assert.deepEqual(await open(folder, { isolated }), { ...EXPECTED, link: isolated ? "ring" : "port" });
+}
+
+describe("the package", () => {
+  it("has what it needs and nothing to build or to install", () => {
+    const manifest = JSON.parse(readFileSync(`${project}/node_modules/mooncast/package.json`, "utf8"));
+    assert.equal(manifest.dependencies, undefined);
+    for (const name of ["preinstall", "install", "postinstall", "prepare"]) assert.ok(!(name in manifest.scripts), name);
+    const needed = ["README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts", "dist/mooncast.wasm"];
+    for (const path of [...needed, manifest.bin.mooncast]) assert.ok(shipped.includes(path), `${path} in ${shipped.join(" ")}`);
+    const others = shipped.filter((path) => !/^(dist\/|spec\/support\/\w+\.lua$|[\w.]+$)/.test(path));
+    assert.deepEqual(others, []);
+  });
+
+  it("has types that TypeScript takes in its strict mode, whichever way it finds modules", async () => {
+    const tsc = `${root}node_modules/typescript/bin/tsc`;
+    const common = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2023,dom", "--types", "", "types.ts"];
+    for (const kind of ["nodenext", "bundler"]) {
+      const module = kind === "nodenext" ? "nodenext" : "esnext";
+      await run(process.execPath, tsc, "--module", module, "--moduleResolution", kind, ...common).catch(({ stdout, message }) => {
+        assert.fail(`${kind}: ${stdout || message}`);
+      });
+    }
+  });
+
+  it("brings the command", async () => {
+    assert.equal(await run("npx", "--no-install", "mooncast", "--workers", "2", "-e", "print(1 + 1)"), "2\n");
+  });
+});
+
+describe("the package in a page, under a strict content security policy", () => {
+  it("works from a static server as it is", async () => {
+    const folder = site("static", "page.js");
+    cpSync(`${project}/node_modules/mooncast/dist`, `${folder}/mooncast`, { recursive: true });
+    cpSync(`${project}/greet.js`, `${folder}/greet.js`);
+    const main = readFileSync(`${project}/app.js`, "utf8");
+    writeFileSync(`${folder}/page.js`, main.replace('"mooncast"', '"./mooncast/index.js"'));
+    await visit(folder);
+    await visit(folder, { isolated: true });
+  });
+
+  it("runs the README's page", async () => {
+    const folder = `${project}/readme`;
+    cpSync(`${project}/node_modules/mooncast/dist`, `${folder}/mooncast`, { recursive: true });
+    const page = blocks("README.md").find(({ language }) => language === "html");
+    writeFileSync(`${folder}/index.html`, page.text);
+    // What Lua prints is in the page's console.
+    const printed = page.output.trim();
+    await open(folder, { until: (line) => line.includes(`"${printed}"`) });
+  });
+
+  it("works through Vite without configuration", async () => {
+    const { build } = await import(tools.resolve("vite").replace(/index\.cjs$/, "index.js"));
+    writeFileSync(`${project}/index.html`, '<!doctype html><script type="module" src="/app.js"></script>\n');
+    await build({ root: project, configFile: false, logLevel: "error", build: { outDir: "vite" } });
+    await visit(`${project}/vite`);
+    await visit(`${project}/vite`, { isolated: true });
+  });
+
+  it("works through webpack without configuration", async () => {
+    const webpack = tools("webpack");
+    const folder = site("webpack", "main.js");
+    const options = { mode: "production", context: project, entry: "./app.js", output: { path: folder } };
+    const stats = await promisify(webpack)(options);
+    assert.ok(!stats.hasErrors(), stats.toString({ all: false, errors: true }));
+    await visit(folder, { isolated: true });
+  });
+
+  it("works through esbuild, as the README calls it", async () => {
+    const folder = site("public", "app.js");
+    const command = blocks("README.md").find(({ text }) => text.startsWith("esbuild app.js"));
+    await run("sh", "-ec", command.text);
+    await visit(folder, { isolated: true });
+  });
+});
+
+const runtimes = {
+  [`Node ${process.versions.node}`]: [process.execPath],
+  "Node 22": ["node22/bin/node"],
+  "Node 24": ["node24/bin/node"],
+  Deno: ["@deno/linux-x64-glibc/deno", "run", "--allow-all", "--no-lock"],
+  Bun: ["@oven/bun-linux-x64/bin/bun", "run"],
+};
+
+describe("the package outside of a browser", () => {
+  for (const [name, [command, ...args]] of Object.entries(runtimes)) {
+    it(`runs in ${name} and lets it end`, async (test) => {
+      const binary = command.startsWith("/") ? command : `${here}/node_modules/${command}`;
+      if (!existsSync(binary)) return test.skip(`npm has no ${name} for this machine`);
+      if (binary !== command) chmodSync(binary, 0o755);
+      const { link, ...saw } = JSON.parse(await run(binary, ...args, "run.js"));
+      assert.deepEqual(saw, EXPECTED);
+      assert.equal(link, "ring");
+      return undefined;
+    });
+  }
+});
