@@ -33,6 +33,30 @@ const LARGEST_INT = 2n ** 63n - 1n;
 /** The most bytes that a writer keeps from one message to the next. */
 const KEPT_CAPACITY = 64 * 1024;
 
+/** Texts up to this many bytes are read without the decoder, and the last ones of them kept. */
+const SHORT = 24;
+const PLACES = 256;
+const known = new Array(PLACES).fill("");
+
+function isAt(text, bytes, at) {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) !== bytes[at + i]) return false;
+  }
+  return true;
+}
+
+/** @returns {string | undefined} undefined when it is not ASCII */
+function shortText(bytes, at, length) {
+  const place = (length * 31 + bytes[at] * 7 + bytes[at + (length >> 1)] * 3 + bytes[at + length - 1]) % PLACES;
+  if (known[place].length === length && isAt(known[place], bytes, at)) return known[place];
+  let text = "";
+  for (let i = at; i < at + length; i++) {
+    if (bytes[i] >= 0x80) return undefined;
+    text += String.fromCharCode(bytes[i]);
+  }
+  return (known[place] = text);
+}
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 // In unicode mode this matches only a surrogate that has no partner.
@@ -91,7 +115,7 @@ export class Writer {
     const at = this.#length;
     const type = major << 5;
     if (argument < 24) {
-      view.setUint8(at, type | Number(argument));
+      this.#bytes[at] = type | Number(argument);
       this.#length = at + 1;
     } else if (argument < 0x100) {
       view.setUint8(at, type | 24);
@@ -161,7 +185,7 @@ export class Writer {
 
   /** @returns {boolean} false, and nothing is written, when the string has a lone surrogate */
   text(value) {
-    if (value.length < 24 && this.#shortAscii(value)) return true;
+    if (value.length < SHORT && this.#shortAscii(value)) return true;
     if (LONE_SURROGATE.test(value)) return false;
     const utf8 = encoder.encode(value);
     this.head(Major.TEXT, utf8.length);
@@ -209,8 +233,13 @@ export class Reader {
   /** @param {Uint8Array} bytes */
   constructor(bytes) {
     // Node's Buffer is a Uint8Array whose slice() does not copy.
-    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes =
+      bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get #numbers() {
+    const { buffer, byteOffset, byteLength } = this.#bytes;
+    return (this.#view ??= new DataView(buffer, byteOffset, byteLength));
   }
 
   get left() {
@@ -253,10 +282,10 @@ export class Reader {
   }
 
   #number(width) {
-    if (width === 1) return this.#view.getUint8(this.#at);
-    if (width === 2) return this.#view.getUint16(this.#at);
-    if (width === 4) return this.#view.getUint32(this.#at);
-    const wide = this.#view.getBigUint64(this.#at);
+    if (width === 1) return this.#bytes[this.#at];
+    if (width === 2) return this.#numbers.getUint16(this.#at);
+    if (width === 4) return this.#numbers.getUint32(this.#at);
+    const wide = this.#numbers.getBigUint64(this.#at);
     return wide <= Number.MAX_SAFE_INTEGER ? Number(wide) : wide;
   }
 
@@ -272,11 +301,13 @@ export class Reader {
 
   #float() {
     if (this.left < 8) throw malformed("the bytes end too early");
-    const high = this.#view.getUint32(this.#at);
-    const low = this.#view.getUint32(this.#at + 4);
-    const value = this.#view.getFloat64(this.#at);
+    const view = this.#numbers;
+    const at = this.#at;
+    const value = view.getFloat64(at);
     this.#at += 8;
-    if (Number.isNaN(value) && (high !== NAN_HIGH || low !== 0)) throw malformed("a second form of NaN");
+    if (Number.isNaN(value) && (view.getUint32(at) !== NAN_HIGH || view.getUint32(at + 4) !== 0)) {
+      throw malformed("a second form of NaN");
+    }
     return value;
   }
 
@@ -311,6 +342,14 @@ export class Reader {
 
   /** The text whose head was just read. */
   textFrom() {
+    const length = this.argument;
+    if (length > 0 && length <= SHORT && length <= this.left) {
+      const text = shortText(this.#bytes, this.#at, length);
+      if (text !== undefined) {
+        this.#at += length;
+        return text;
+      }
+    }
     try {
       return decoder.decode(this.#stringBytes());
     } catch (error) {

@@ -67,7 +67,7 @@ export function step(key) {
 /** Encodes values into a Writer; one object per message, for its record of what encloses what. */
 class Encoder {
   #writer;
-  #open = new Set();
+  #open = [];
 
   constructor(writer) {
     this.#writer = writer;
@@ -107,6 +107,8 @@ class Encoder {
   }
 
   #object(value) {
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype === Object.prototype || prototype === Array.prototype) return this.#container(value);
     if (value instanceof Uint8Array) return this.#writer.bytes(value);
     const address = RemoteRef.addressOf(value);
     if (address) return this.#ref(address);
@@ -116,14 +118,14 @@ class Encoder {
   }
 
   #container(value) {
-    if (this.#open.has(value)) throw new Unsendable("a table that contains itself");
-    if (this.#open.size >= MAX_DEPTH) throw new Unsendable(`what is nested deeper than ${MAX_DEPTH}`);
-    this.#open.add(value);
+    if (this.#open.includes(value)) throw new Unsendable("a table that contains itself");
+    if (this.#open.length >= MAX_DEPTH) throw new Unsendable(`what is nested deeper than ${MAX_DEPTH}`);
+    this.#open.push(value);
     if (Array.isArray(value)) this.#array(value);
     else if (value instanceof Map) this.#map(value);
     else if (isPlain(value)) this.#record(value);
     else throw new Unsendable(article(className(value)));
-    this.#open.delete(value);
+    this.#open.pop();
   }
 
   /** One part of a container; puts its key before the path of what is refused. */
@@ -144,12 +146,19 @@ class Encoder {
   }
 
   #record(value) {
-    const entries = Object.keys(value).map((key) => [key, value[key]]);
-    const kept = entries.filter(([, item]) => item !== undefined && item !== null);
-    this.#writer.map(kept.length);
-    for (const [key, item] of kept) {
-      this.#key(key);
-      this.part(key, item);
+    const keys = Object.keys(value);
+    const items = [];
+    let kept = 0;
+    for (const key of keys) {
+      const item = value[key];
+      items.push(item);
+      if (item !== undefined && item !== null) kept += 1;
+    }
+    this.#writer.map(kept);
+    for (let i = 0; i < keys.length; i++) {
+      if (items[i] === undefined || items[i] === null) continue;
+      this.#text(keys[i]);
+      this.part(keys[i], items[i]);
     }
   }
 
@@ -295,13 +304,13 @@ class Decoder {
       case Major.TAG:
         return this.#tagged();
       default:
-        return this.#nested(() => (major === Major.ARRAY ? this.#array() : this.#map()));
+        return this.#nested(major);
     }
   }
 
-  #nested(read) {
+  #nested(major) {
     if (++this.#depth > MAX_DEPTH) throw malformed(`nested deeper than ${MAX_DEPTH}`);
-    const value = read();
+    const value = major === Major.ARRAY ? this.#array() : major === Major.MAP ? this.#map() : this.#registered();
     this.#depth -= 1;
     return value;
   }
@@ -312,22 +321,25 @@ class Decoder {
     return items;
   }
 
-  /** Reads a map as entries, then decides what it becomes. */
+  /** An object, up to the first key that is no string. */
   #map() {
-    const entries = [];
-    let named = true;
+    const record = {};
+    let entries = null;
     for (let count = this.#reader.countFrom(2); count > 0; count--) {
       const key = this.#key();
-      named &&= typeof key === "string";
       if (this.#reader.peek() === NULL) throw malformed("a nil in a map");
-      entries.push([key, this.value()]);
+      const value = this.value();
+      if (typeof key !== "string") entries ??= Object.entries(record);
+      if (entries) entries.push([key, value]);
+      else setField(record, key, value);
     }
-    return named ? toRecord(entries) : toMap(entries);
+    return entries ? toMap(entries) : record;
   }
 
   #key() {
     const float = this.#reader.peek() === FLOAT64;
     const key = this.value();
+    if (typeof key === "string") return key;
     if (float && isIntegral(key)) throw malformed("a float as a key that Lua would make an integer of");
     if (key === null || Array.isArray(key)) throw malformed("a key of a kind that cannot be one");
     if (typeof key === "number" && Number.isNaN(key)) throw malformed("NaN as a key");
@@ -340,7 +352,7 @@ class Decoder {
   #tagged() {
     const tag = this.#reader.argument;
     if (tag === Tag.REF) return this.#ref();
-    if (tag === Tag.OBJECT) return this.#nested(() => this.#registered());
+    if (tag === Tag.OBJECT) return this.#nested(Major.TAG);
     throw malformed("an unknown tag");
   }
 
@@ -371,17 +383,19 @@ class Decoder {
   }
 }
 
+function setField(record, key, value) {
+  if (Object.hasOwn(record, key)) throw malformed("a key that stands twice in a map");
+  // Assigned, this one would change what the object inherits.
+  if (key === "__proto__") {
+    Object.defineProperty(record, key, { value, writable: true, enumerable: true, configurable: true });
+  } else {
+    record[key] = value;
+  }
+}
+
 export function toRecord(entries) {
   const record = {};
-  for (const [key, value] of entries) {
-    if (Object.hasOwn(record, key)) throw malformed("a key that stands twice in a map");
-    // Assigned, this one would change what the object inherits.
-    if (key === "__proto__") {
-      Object.defineProperty(record, key, { value, writable: true, enumerable: true, configurable: true });
-    } else {
-      record[key] = value;
-    }
-  }
+  for (const [key, value] of entries) setField(record, key, value);
   return record;
 }
 

@@ -182,7 +182,9 @@ describe("C and JavaScript agree on envelopes", () => {
       const mayDiffer = envelope?.kind === Kind.HELLO && !good;
       if (!mayDiffer) assert.equal(good, envelope !== null, toHex(bytes));
       if (good) taken += 1;
-      else [peer, refused] = [node.otherPeer(), refused + 1];
+      else refused += 1;
+      // Of a peer whose hello was of another version, all else is dropped unread.
+      if (!good || envelope?.kind === Kind.HELLO) peer = node.otherPeer();
     }
     assert.ok(taken > 2000 && refused > 4000, `${taken} taken, ${refused} refused`);
   });
