@@ -365,13 +365,19 @@ void mc__lua_open_async(lua_State *L);
 void mc__lua_open_coroutine(lua_State *L);
 
 /* lua_call.c */
-void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments);
 void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *outcome);
+int mc__lua_call_method(lua_State *L);
+void mc__lua_open_call(lua_State *L, mc_lua *M);
+
+/* lua_handler.c */
+/* Why a message to an actor that nobody refers to is refused. */
+extern const char mc__lua_orphan[];
+/* Pushes the handler's function of the name at that index, and self; else says what there is none of. */
+mc_error mc__lua_push_handler(mc_lua *M, lua_State *L, const mc_actor *a, int name);
+void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments);
 /* Answers and ends the turn of a task whose coroutine returned or raised; then the traceback is on
 ** top of the main state. */
 void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int nresults);
-int mc__lua_call_method(lua_State *L);
-void mc__lua_open_call(lua_State *L, mc_lua *M);
 
 /* lua_transport.c */
 /* The host's send, with a link made in Lua instead where there is one. ud: the mc_lua. */
