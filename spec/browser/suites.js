@@ -42,7 +42,7 @@ export function luaSuite() {
   // Those under sim/ want a driver of simulated nodes and skip themselves.
   const specs = Object.keys(files).filter((path) => /^spec\/.*_spec\.lua$/.test(path) && !path.startsWith("spec/sim/"));
   const without = Object.keys(excludedLuaTests).map((name) => `--filter-out=${name}`);
-  return { files, args: ["-Xoutput=names", ...without, ...specs.filter((path) => !(path in excludedSpecs))] };
+  return { files, args: ["--helper=spec/support/leaks.lua", "-Xoutput=names", ...without, ...specs.filter((path) => !(path in excludedSpecs))] };
 
   function add(path, from) {
     files[path] = readFileSync(from, "utf8");

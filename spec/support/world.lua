@@ -4,7 +4,7 @@
 -- There are at least three nodes wherever specs run.
 
 local mc = require "mooncast"
-local node = require "mooncast.node"
+local nodes = require "spec.support.nodes"
 
 local world = {}
 
@@ -30,9 +30,6 @@ function world.raised(fn, ...)
 end
 
 --- The counters of a node, this one or another.
-function world.stats(name)
-  if name == mc.node() then return mc.stats() end
-  return mc.call(node.siblings[name].ref, "stats")
-end
+world.stats = nodes.stats_of
 
 return world
