@@ -156,13 +156,15 @@ static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, i
   int nargs = lua_gettop(L) - first + 1;
   mc_error code = MC_OK;
   if (q->kind != MC_STOP)
-    code = mc__lua_write_all(M, L, first, nargs, s.out, "arguments", &why);
+    code = mc__lua_write_all(M, L, first, nargs, s.out, q->to->peer, "arguments", &why);
   if (code) {
+    mc__lua_sent(M, code);
     mc_send_abort(M->node, q, &s);
     return raise_call(L, M, self, code, why.text);
   }
   self->parked = L; /* the answer may come inside the commit */
   code = mc_send_commit(M->node, q, &s);
+  mc__lua_sent(M, code);
   if (code) {
     self->parked = NULL;
     return raise_call(L, M, self, code, NULL);
@@ -267,12 +269,15 @@ static int cast(lua_State *L) {
   case MC_ROUTE_WAIT: return mc__lua_await(L, M, MC_AWAIT_ROOM, cast_k, 0);
   default: return raise_call(L, M, self, s.error, NULL);
   }
-  mc_error code = mc__lua_write_all(M, L, 3, lua_gettop(L) - 2, s.out, "arguments", &why);
+  mc_error code =
+      mc__lua_write_all(M, L, 3, lua_gettop(L) - 2, s.out, q.to->peer, "arguments", &why);
   if (code) {
+    mc__lua_sent(M, code);
     mc_send_abort(M->node, &q, &s);
     return raise_call(L, M, self, code, why.text);
   }
   code = mc_send_commit(M->node, &q, &s);
+  mc__lua_sent(M, code);
   return code ? raise_call(L, M, self, code, NULL) : 0;
 }
 
@@ -373,7 +378,12 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
   mc_lua_task *t = (mc_lua_task *)(void *)((char *)wait - offsetof(mc_lua_task, wait));
   settling s = {.M = M, .t = t, .o = o};
   lua_State *L = M->L, *to = t->parked;
-  if (!to) return;
+  const uint8_t *values = o->values ? o->values->at : NULL;
+  size_t len = values ? (size_t)(o->values->end - values) : 0;
+  if (!to) {
+    mc__lua_discard(M, values, len);
+    return;
+  }
   if (o->failed && o->code == MC_E_CANCELLED && t->cancelled) mc__lua_tell(t);
   if (o->failed && o->code == MC_E_TIMEOUT) mc__lua_expire(M, t);
   if (!o->failed && !o->values) {
@@ -381,6 +391,7 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
     return;
   }
   int count = mc__lua_try_values(L, settle_protected, &s);
+  if (values && (count < 0 || s.failed)) mc__lua_discard(M, values, len);
   if (count >= 0 && (to == L || lua_checkstack(to, count + 4))) {
     lua_xmove(L, to,
               count); /* the root's is that very state when the answer comes at once */

@@ -140,13 +140,17 @@ void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments) {
   s.t = NULL;
   s.code = MC_OK;
   s.packed = false;
+  const uint8_t *values = arguments->at;
+  size_t len = (size_t)(arguments->end - values);
   if (!mc__lua_try(M->L, start_protected, &s)) s.code = MC_E_OUT_OF_MEMORY;
   if (s.code == MC_E_OUT_OF_MEMORY)
     snprintf(s.why.text, sizeof s.why.text, "no memory to take the message");
-  if (s.code)
+  if (s.code) {
+    mc__lua_discard(M, values, len);
     refuse_turn(&s);
-  else
-    mc_task_ready(M->node, &s.t->base);
+    return;
+  }
+  mc_task_ready(M->node, &s.t->base);
 }
 
 /* ---- answering -------------------------------------------------------------------------------- */
@@ -223,14 +227,18 @@ static void answer_there(mc_lua *M, mc_lua_task *t, int n) {
     mc_reply_error(M->node, turn, code ? code : MC_E_OUT_OF_MEMORY, why.text);
     return;
   }
-  code = mc__lua_write_all(M, t->co, first, n, out, "results", &why);
+  code = mc__lua_write_all(M, t->co, first, n, out, turn->origin, "results", &why);
   if (code) {
+    mc__lua_sent(M, code);
     mc_reply_abort(M->node, turn, frame);
     mc_reply_error(M->node, turn, code, why.text);
-  } else if ((code = mc_reply_commit(M->node, turn, frame)) != MC_OK) {
+    return;
+  }
+  code = mc_reply_commit(M->node, turn, frame);
+  mc__lua_sent(M, code);
+  if (code)
     mc_reply_error(M->node, turn, code,
                    size_or_memory(code, "the results are too large"));
-  }
 }
 
 /* The traceback is on top of M->L. */
@@ -252,8 +260,10 @@ static void raise_there(mc_lua *M, mc_lua_task *t) {
     return;
   }
   size_t value = out->len;
-  if (mc__lua_write(M, co, lua_gettop(co), out, "error", 0, &why) != MC_OK) {
+  if (mc__lua_write(M, co, lua_gettop(co), out, turn->origin, "error", 0, &why) !=
+      MC_OK) {
     size_t text_len = 0;
+    mc__lua_sent(M, MC_E_UNSENDABLE);
     out->len = value;
     mc__lua_push_text(L, co);
     const char *text = lua_tolstring(L, -1, &text_len);
@@ -265,6 +275,7 @@ static void raise_there(mc_lua *M, mc_lua_task *t) {
   else
     mc_write_nil(out);
   mc_error code = mc_reply_commit(M->node, turn, frame);
+  mc__lua_sent(M, code);
   if (code)
     mc_reply_error(M->node, turn, code, size_or_memory(code, "the error is too large"));
 }

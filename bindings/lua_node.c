@@ -206,6 +206,7 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_ref(L, M);
   mc__lua_open_life(L, M);
   mc__lua_open_hold(L);
+  mc__lua_open_buffer(L);
   mc__lua_open_task(L, M);
   mc__lua_open_async(L);
   mc__lua_open_context(L);
@@ -298,7 +299,8 @@ mc_lua *mc__lua_open(lua_State *L, const mc_host *host, const char *name, size_t
   set_node(L, M);
   mc_config config = {.host = own_host(M),
                       .language = {M, mc__lua_start, mc__lua_settle, mc__lua_resume,
-                                   mc__lua_resign, mc__lua_cancel_turn, mc__lua_awaits},
+                                   mc__lua_resign, mc__lua_cancel_turn, mc__lua_awaits,
+                                   mc__lua_discard},
                       .name = name,
                       .name_len = name_len,
                       .incarnation = incarnation,
@@ -317,7 +319,11 @@ void mc__lua_close(mc_lua *M) {
   mc_host host = M->host;
   mc__lua_close_unheard(M);
   M->orphans = NULL;
-  if (M->node) mc_node_free(M->node);
+  if (M->node) {
+    mc_node_close(M->node);
+    mc__lua_close_buffers(M);
+    mc_node_free(M->node);
+  }
   mc_buf_fini(&M->out);
   set_node(L, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX,

@@ -24,6 +24,10 @@ typedef struct mc_lua_task mc_lua_task;
 typedef struct mc_lua_handle mc_lua_handle;
 typedef struct mc_lua_hold mc_lua_hold;
 typedef struct mc_unheard mc_unheard;
+typedef struct mc_lua_buffer mc_lua_buffer;
+typedef struct mc_lua_parked mc_lua_parked;
+typedef struct mc_parcels mc_parcels;
+typedef struct mc_block mc_block;
 
 /* One task's wait for the end of another: stands in the list of the other's handle. */
 typedef struct mc_joint {
@@ -157,10 +161,10 @@ typedef struct mc_lua_key {
 
 struct mc_lua {
   mc_node *node;
-  mc_host host;                 /* the node's, but for links made in Lua */
-  int transports;               /* registry reference; 0 until there is one */
-  lua_State *L;                 /* the main thread */
-  const mc__lua_memory *memory; /* of the state; NULL when it is the caller's */
+  mc_host host;           /* the node's, but for links made in Lua */
+  int transports;         /* registry reference; 0 until there is one */
+  lua_State *L;           /* the main thread */
+  mc__lua_memory *memory; /* of the state; NULL when it is the caller's */
   mc_lua_task *current;
   mc_lua_task *free_tasks, *live;
   uint64_t loose; /* tasks that only the end of their actor cancels */
@@ -189,6 +193,15 @@ struct mc_lua {
   mc_timer reap_timer;
   uint64_t holds; /* that are open */
   int asides;     /* the functions of mc.whenlocal, by the task that waits; weak */
+  /* buffers: see lua_buffer.c */
+  mc_lua_buffer *moving;
+  mc_lua_parked *parked;
+  int level;     /* of sends inside of sends */
+  size_t unseen; /* bytes that Lua's collector was not told of */
+  mc_parcels
+      *parcels; /* of all nodes that share this memory; NULL until there are some */
+  mc_parcels *own_parcels; /* the same, when they are of this node alone */
+  bool (*is_near)(mc_lua *M, uint32_t peer); /* shares this memory; NULL: no other node */
   /* Lets the world go on while code outside the scheduler awaits; false: nothing ever will. */
   bool (*pump)(mc_lua *M);
   void *pump_ud;
@@ -230,11 +243,14 @@ typedef struct mc_lua_why {
   char text[320];
 } mc_lua_why;
 
-mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place,
-                       int i, mc_lua_why *why);
+/* `to` is the peer that will read it, or nobody: then buffers are copied. After it, failed or not,
+** mc__lua_sent says what became of the message. */
+#define MC_NOWHERE UINT32_MAX
+mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, uint32_t to,
+                       const char *place, int i, mc_lua_why *why);
 /* `count` values from index on, as an array; `place` names them: "arguments", "results". */
 mc_error mc__lua_write_all(mc_lua *M, lua_State *L, int index, int count, mc_buf *out,
-                           const char *place, mc_lua_why *why);
+                           uint32_t to, const char *place, mc_lua_why *why);
 /* Pushes one value, or nothing and returns a code. Raises only for want of memory. */
 mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why);
 /* Pushes the values of an array that ends the reader's bytes. */
@@ -381,6 +397,8 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int nresults);
 
 /* lua_transport.c */
 /* The host's send, with a link made in Lua instead where there is one. ud: the mc_lua. */
+/* The peer is behind such a link. */
+bool mc__lua_has_transport(mc_lua *M, uint32_t peer);
 size_t mc__lua_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len);
 void mc__lua_open_transport(lua_State *L);
 
@@ -432,6 +450,39 @@ void mc__lua_open_life(lua_State *L, mc_lua *M);
 ** type of its actor has a list of errors and this is none of them, another error takes its place, the
 ** traceback is nil, and the node's log has both. Never raises. */
 void mc__lua_redact(mc_lua *M, lua_State *L, mc_lua_task *t);
+
+/* lua_parcel.c: blocks are counted references to bytes, which any thread may drop */
+mc_block *mc__block_new(size_t size);
+uint8_t *mc__block_bytes(mc_block *b, size_t *size);
+bool mc__block_is_shared(const mc_block *b);
+void mc__block_share(mc_block *b);
+void mc__block_drop(mc_block *b);
+mc_parcels *mc__parcels_new(void);
+bool mc__parcel_add(mc_parcels *p, mc_block *b, uint64_t to, const uint8_t *token);
+/* The block under that name for that node, which the caller drops; or NULL. */
+mc_block *mc__parcel_take(mc_parcels *p, uint64_t to, const uint8_t *token);
+size_t mc__parcels_count(const mc_parcels *p);
+/* The node is gone. */
+void mc__parcels_drop(mc_parcels *p, uint64_t to);
+void mc__parcels_free(mc_parcels *p);
+
+/* lua_buffer.c */
+mc_lua_buffer *mc__lua_test_buffer(lua_State *L, int index);
+mc_error mc__lua_write_buffer(mc_lua *M, mc_lua_buffer *b, mc_buf *out, uint32_t to,
+                              const char **why);
+/* `moved`: the handles in the message are dead. `arrived`: somebody may read it. */
+void mc__lua_settle_buffers(mc_lua *M, bool moved, bool arrived);
+/* The message was sent (MC_OK), or was not. A dead actor of this node counts as sent, as elsewhere. */
+static inline void mc__lua_sent(mc_lua *M, mc_error code) {
+  if (M->moving || M->parked)
+    mc__lua_settle_buffers(M, !code || code == MC_E_DEAD_ACTOR, !code);
+}
+/* False, with something pushed: no memory. */
+bool mc__lua_push_buffer(mc_lua *M, lua_State *L, const void *from, size_t len);
+mc_error mc__lua_push_parcel(mc_lua *M, lua_State *L, const uint8_t *token);
+void mc__lua_discard(void *ud, const uint8_t *values, size_t len);
+void mc__lua_close_buffers(mc_lua *M);
+void mc__lua_open_buffer(lua_State *L);
 
 /* lua_hold.c */
 /* The task ends: so do its holds. */

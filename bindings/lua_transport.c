@@ -44,14 +44,19 @@ static size_t send_by_lua(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t
   return len;
 }
 
+bool mc__lua_has_transport(mc_lua *M, uint32_t peer) {
+  lua_State *L = M->L;
+  if (!M->transports || !lua_checkstack(L, 2)) return M->transports;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->transports);
+  bool ours = lua_rawgeti(L, -1, (lua_Integer)peer) != LUA_TNIL;
+  lua_pop(L, 2);
+  return ours;
+}
+
 size_t mc__lua_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len) {
   mc_lua *M = ud;
-  if (M->transports) {
-    lua_rawgeti(M->L, LUA_REGISTRYINDEX, M->transports);
-    bool ours = lua_rawgeti(M->L, -1, (lua_Integer)peer) != LUA_TNIL;
-    lua_pop(M->L, 2);
-    if (ours) return send_by_lua(M, peer, bytes, len);
-  }
+  if (M->transports && mc__lua_has_transport(M, peer))
+    return send_by_lua(M, peer, bytes, len);
   return M->host.send(M->host.ud, peer, bytes, len);
 }
 

@@ -26,6 +26,7 @@ typedef struct writer {
   mc_lua *M;
   lua_State *L;
   mc_buf *out;
+  uint32_t to;
   mc_error error;
   bool user; /* an encode ran: a table may have changed under its traversal */
   char reason[160];
@@ -208,7 +209,9 @@ static bool write_registered(writer *w, int depth) {
   lua_pushvalue(L, top - 1);
   bool encoding = w->M->encoding;
   w->M->encoding = w->user = true;
+  w->M->level++;
   int status = lua_pcall(L, 1, 1, 0);
+  w->M->level--;
   w->M->encoding = encoding;
   bool ok = status == LUA_OK;
   if (ok) {
@@ -260,11 +263,18 @@ static bool write_table(writer *w, int depth) {
   return write_registered(w, depth);
 }
 
+static bool write_buffer(writer *w, mc_lua_buffer *b) {
+  const char *why;
+  mc_error code = mc__lua_write_buffer(w->M, b, w->out, w->to, &why);
+  return code ? refuse(w, code, "%s", why) : true;
+}
+
 static bool write_value(writer *w, int depth) {
   lua_State *L = w->L;
   size_t len;
   const char *s;
   mc_lua_ref *ref;
+  mc_lua_buffer *buffer;
   switch (lua_type(L, -1)) {
   case LUA_TNIL: mc_write_nil(w->out); return true;
   case LUA_TBOOLEAN: mc_write_bool(w->out, lua_toboolean(L, -1)); return true;
@@ -284,6 +294,7 @@ static bool write_value(writer *w, int depth) {
       mc_write_ref(w->out, w->M->node, &ref->to, ref->type);
       return true;
     }
+    if ((buffer = mc__lua_test_buffer(L, -1))) return write_buffer(w, buffer);
     break;
   case LUA_TFUNCTION: return refuse(w, MC_E_UNSENDABLE, "cannot send a function%s", "");
   }
@@ -308,10 +319,11 @@ static mc_error write_top(writer *w, int index, const char *place, int i,
   return w->error;
 }
 
-static void writer_init(writer *w, mc_lua *M, lua_State *L, mc_buf *out) {
+static void writer_init(writer *w, mc_lua *M, lua_State *L, mc_buf *out, uint32_t to) {
   w->M = M;
   w->L = L;
   w->out = out;
+  w->to = to;
   w->error = MC_OK;
   w->user = false;
   w->path[0] = '\0';
@@ -322,17 +334,17 @@ static mc_error no_memory(mc_lua_why *why) {
   return MC_E_OUT_OF_MEMORY;
 }
 
-mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, const char *place,
-                       int i, mc_lua_why *why) {
+mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, uint32_t to,
+                       const char *place, int i, mc_lua_why *why) {
   writer w;
-  writer_init(&w, M, L, out);
+  writer_init(&w, M, L, out, to);
   return write_top(&w, index, place, i, why);
 }
 
 mc_error mc__lua_write_all(mc_lua *M, lua_State *L, int index, int count, mc_buf *out,
-                           const char *place, mc_lua_why *why) {
+                           uint32_t to, const char *place, mc_lua_why *why) {
   writer w;
-  writer_init(&w, M, L, out);
+  writer_init(&w, M, L, out, to);
   mc_write_array(out, (size_t)count);
   if (!lua_checkstack(L, 16)) return no_memory(why);
   for (int i = 0; i < count; i++) {
@@ -561,7 +573,9 @@ static bool read_registered(reader *d, int depth) {
   lua_replace(L, -3);
   lua_pop(L, 1);
   if (!read_next(d, depth + 1)) return false;
+  d->M->level++;
   int status = lua_pcall(L, 1, 1, 0);
+  d->M->level--;
   if (status == LUA_ERRMEM)
     return reject(d, MC_E_OUT_OF_MEMORY, "no memory to decode it%s", "");
   if (status != LUA_OK)
@@ -575,6 +589,12 @@ static bool read_ref(reader *d) {
   if (!mc_read_ref(d->r, d->M->node, &to, &type)) return malformed(d);
   mc__lua_push_ref(d->M, d->L, &to, type);
   return true;
+}
+
+static bool read_parcel(reader *d, const mc_item *item) {
+  mc_error code = mc__lua_push_parcel(d->M, d->L, (const uint8_t *)item->as.string.data);
+  if (code == MC_E_MALFORMED) return reject(d, code, "a parcel that is not here%s", "");
+  return code ? reject(d, code, "no memory for a buffer%s", "") : true;
 }
 
 static bool read_container(reader *d, const mc_item *item, int depth) {
@@ -598,6 +618,10 @@ static bool read_value(reader *d, const mc_item *item, int depth) {
     lua_pushlstring(L, item->as.string.data, item->as.string.len);
     return true;
   case MC_REF: return read_ref(d);
+  case MC_BUFFER:
+    return mc__lua_push_buffer(d->M, L, item->as.string.data, item->as.string.len) ||
+           reject(d, MC_E_OUT_OF_MEMORY, "no memory for a buffer%s", "");
+  case MC_PARCEL: return read_parcel(d, item);
   default: return read_container(d, item, depth);
   }
 }
@@ -654,11 +678,11 @@ mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
 /* ---- copying inside a node ------------------------------------------------------------------- */
 
 /* Writes the value to M->out; on success the bytes stand there from *start on, for now. */
-static mc_error write_out(mc_lua *M, lua_State *L, int index, size_t *start,
+static mc_error write_out(mc_lua *M, lua_State *L, int index, uint32_t to, size_t *start,
                           const char *place, int i, mc_lua_why *why) {
   mc_buf *out = &M->out;
   *start = out->len;
-  mc_error code = mc__lua_write(M, L, index, out, place, i, why);
+  mc_error code = mc__lua_write(M, L, index, out, to, place, i, why);
   if (code == MC_OK && out->failed) {
     code = MC_E_OUT_OF_MEMORY;
     snprintf(why->text, sizeof why->text, "no memory for the value");
@@ -699,7 +723,7 @@ static int read_protected(lua_State *L) {
 static mc_error copy_one(mc_lua *M, lua_State *L, lua_State *from, int index, int i,
                          lua_State *to, const char *place, mc_lua_why *why) {
   copying c = {.M = M, .why = why};
-  mc_error code = write_out(M, from, index, &c.start, place, i, why);
+  mc_error code = write_out(M, from, index, MC_SELF, &c.start, place, i, why);
   if (code) return code;
   bool read = mc__lua_try_push(L, read_protected, &c);
   M->out.len = c.start;
@@ -726,8 +750,13 @@ mc_error mc__lua_copy(mc_lua *M, lua_State *L, lua_State *from, int index, int c
       continue;
     }
     mc_error code = copy_one(M, L, from, index + i, i + 1, to, place, why);
-    if (code) return lua_settop(to, top), code;
+    if (code) {
+      lua_settop(to, top);
+      mc__lua_sent(M, code);
+      return code;
+    }
   }
+  mc__lua_sent(M, MC_OK);
   return MC_OK;
 }
 
@@ -739,7 +768,7 @@ static int l_encode(lua_State *L) {
   mc_lua_why why;
   size_t start;
   luaL_checkany(L, 1);
-  mc_error code = write_out(M, L, 1, &start, "value", 0, &why);
+  mc_error code = write_out(M, L, 1, MC_NOWHERE, &start, "value", 0, &why);
   if (code) return mc__lua_raise(L, code, "%s", why.text);
   take_out(M, L, start);
   return 1;
@@ -764,7 +793,8 @@ static int l_encode_all(lua_State *L) {
   mc_lua_why why;
   mc_buf *out = &M->out;
   size_t start = out->len;
-  mc_error code = mc__lua_write_all(M, L, 1, lua_gettop(L), out, "arguments", &why);
+  mc_error code =
+      mc__lua_write_all(M, L, 1, lua_gettop(L), out, MC_NOWHERE, "arguments", &why);
   if (code == MC_OK && out->failed) {
     code = MC_E_OUT_OF_MEMORY;
     snprintf(why.text, sizeof why.text, "no memory for the values");

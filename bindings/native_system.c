@@ -58,7 +58,8 @@ struct mc_system {
   mc_lock *lock;
   native_node *nodes; /* alive, w1 first */
   native_node *ended;
-  char *paths[2]; /* package.path and package.cpath of w1 */
+  mc_parcels *parcels; /* buffers on their way */
+  char *paths[2];      /* package.path and package.cpath of w1 */
   bool owns_state;
 };
 
@@ -130,6 +131,7 @@ static int tell_protected(lua_State *L) {
 
 /* False: there was no memory. */
 static bool handle(native_node *n, event *e) {
+  if (e->kind == EVENT_DOWN) mc__parcels_drop(n->system->parcels, e->about->incarnation);
   if (e->kind != EVENT_DATA) return mc__lua_try(n->M->L, tell_protected, e);
   uint32_t peer = mc_peer_named(n->M->node, e->about->name, strlen(e->about->name),
                                 e->about->incarnation);
@@ -211,6 +213,12 @@ static native_node *target(native_node *n, uint32_t peer) {
   return n->targets[peer];
 }
 
+/* The node has ended: nobody claims what was on its way there. */
+static void lost(native_node *n, uint32_t peer, const native_node *to) {
+  mc__parcels_drop(n->system->parcels, to->incarnation);
+  mc_node_peer_down(n->M->node, peer, MC_E_NODE_DOWN);
+}
+
 static size_t host_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len) {
   native_node *n = ud;
   event *e = NULL;
@@ -223,9 +231,17 @@ static size_t host_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t le
   else if (push(to, e))
     return len;
   else
-    mc_node_peer_down(n->M->node, peer, MC_E_NODE_DOWN);
+    lost(n, peer, to);
   if (!to) free(e);
   return len;
+}
+
+/* Whether what is sent to this peer stays in the process. */
+static bool is_near(mc_lua *M, uint32_t peer) {
+  native_node *n = M->host_ud;
+  if (mc__lua_has_transport(M, peer)) return false;
+  return (peer < n->target_count || targets_grow(n, peer + TARGETS_AHEAD)) &&
+         target(n, peer);
 }
 
 static void log_line(mc_lua *M, int level, const char *text, size_t len) {
@@ -329,6 +345,8 @@ static bool open_node(native_node *n, lua_State *L) {
   if (ok) {
     n->M->log = log_line;
     n->M->host_ud = n;
+    n->M->is_near = is_near;
+    n->M->parcels = n->system->parcels;
     n->M->memory = L == config->state ? NULL : &n->memory;
     ok = mc__lua_try_push(L, open_library, n);
   }
@@ -677,7 +695,9 @@ static bool start_first(mc_system *s, char *why, size_t why_size) {
 mc_system *mc_system_new(const mc_system_config *config, char *why, size_t why_size) {
   mc_system *s = calloc(1, sizeof *s);
   if (s) s->lock = mc_lock_new();
-  if (!s || !s->lock) {
+  if (s && s->lock) s->parcels = mc__parcels_new();
+  if (!s || !s->parcels) {
+    if (s && s->lock) mc_lock_free(s->lock);
     free(s);
     return snprintf(why, why_size, "no memory"), NULL;
   }
@@ -709,6 +729,7 @@ void mc_system_free(mc_system *s) {
   }
   free(s->paths[0]);
   free(s->paths[1]);
+  mc__parcels_free(s->parcels);
   mc_lock_free(s->lock);
   free(s);
 }

@@ -131,6 +131,16 @@ mc.map = core.map
 --- A string that arrives in JavaScript as bytes, though it may be valid text.
 mc.bytes = core.bytes
 
+--- Bytes outside of the Lua heap: so many zeros, or those of a string. `#b`, b:get(type, position, count),
+-- b:set(type, position, ...), b:string(i, j), b:sub(i, j), b:fill(byte, i, j), b:copy(position, from, i, j) and
+-- b:free(); positions count bytes from 1. Sent, also inside of tables, it moves: then it cannot be used here any
+-- more, and the one that arrives has the bytes.
+-- @usage local samples = mc.buffer(4 * 44100); samples:set("f32", 1, 0.5, 0.25)
+mc.buffer = core.buffer
+--- Makes a buffer one that is not moved: whoever gets it sees the same bytes. Only nodes that share their
+-- memory can: those of one process natively; in wasm the actors of one node.
+mc.share = core.share
+
 --- Living -----------------------------------------------------------------------------------------
 
 local infos = node.infos

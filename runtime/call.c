@@ -84,7 +84,10 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
   if (n->scratch.failed) return MC_E_OUT_OF_MEMORY;
   if (n->scratch.len - s->frame > MC_MAX_FRAME) return MC_E_UNSENDABLE;
   incoming_of_request(n, q, &m);
-  if (!a && q->kind == MC_CAST) n->stats.dead_letters++;
+  if (!a && q->kind == MC_CAST) {
+    n->stats.dead_letters++;
+    mc__discard(n, n->scratch.data + s->frame, n->scratch.len - s->frame);
+  }
   if (!a) return q->kind == MC_CAST ? MC_OK : MC_E_DEAD_ACTOR;
   if (q->wait && q->kind != MC_CAST) {
     mc_error code =

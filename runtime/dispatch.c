@@ -72,6 +72,7 @@ void mc_turn_end(mc_node *n, mc_turn *t) {
 /* A message that no handler gets. What it took of its sender's credit goes back. */
 static void drop(mc_node *n, mc_actor *a, const mc_incoming *m, mc_error code,
                  const char *why) {
+  mc__discard(n, m->args, m->args_len);
   if (m->kind != MC_CAST) {
     mc__answer_error(n, m->origin, m->call, code, why);
     return;
@@ -152,7 +153,7 @@ void mc__dispatch_recover(mc_node *n) {
   for (mc_actor *a; (a = n->draining);) {
     n->draining = a->around;
     a->draining = false;
-    if (a->current) mc__message_free(n, a->current);
+    if (a->current) mc__message_drop(n, a->current);
     a->current = NULL;
     mc__actor_next(n, a);
   }
@@ -213,7 +214,7 @@ void mc__dispatch_cancel(mc_node *n, mc_actor *a, uint32_t origin, uint64_t call
   mc_message *msg = mc__mailbox_take(a, origin, call);
   if (!msg) return;
   mc__mailbox_room(n, a);
-  mc__message_free(n, msg);
+  mc__message_drop(n, msg);
   if (!a->first) mc_timer_clear(n, &a->probe);
   mc__answer_error(n, origin, call, MC_E_CANCELLED, "it was cancelled before it started");
 }
@@ -243,6 +244,7 @@ static bool message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
   incoming_of_envelope(&m, peer, e, r);
   m.deadline_ms = isinf(e->remaining_ms) ? INFINITY : n->now_ms + e->remaining_ms;
   if (!a || !mc__secret_equal(a->secret, e->secret)) {
+    mc__discard(n, m.args, m.args_len);
     if (m.kind != MC_CAST) {
       mc__answer_error(n, peer, e->call, MC_E_DEAD_ACTOR, NULL);
     } else {
@@ -267,6 +269,7 @@ static void answer_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
   mc_item text;
   if (!w) {
     n->stats.late_replies++;
+    mc__discard(n, r->at, (size_t)(r->end - r->at));
     return;
   }
   if (o.code != MC_OK) {
@@ -302,6 +305,7 @@ void mc__dispatch_forgo(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t 
   mc_reader_init(&r, bytes, len);
   if (!n->peers[peer]->greeted || !mc__envelope_read(&r, &e, chain)) return;
   n->stats.received++;
+  mc__discard(n, r.at, (size_t)(r.end - r.at));
   if (e.kind == MC_ENV_CAST) {
     n->stats.dead_letters++;
     mc__credit_give(n, peer, e.instance, 1);

@@ -134,6 +134,11 @@ void mc__message_parts(const mc_message *m, mc_incoming *out) {
   out->args_len = m->len;
 }
 
+void mc__message_drop(mc_node *n, mc_message *m) {
+  mc__discard(n, m->bytes + m->args, m->len);
+  mc__message_free(n, m);
+}
+
 void mc__message_free(mc_node *n, mc_message *m) {
   n->stats.mailbox--;
   mc__alloc(n, m, m->size, 0);

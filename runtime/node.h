@@ -145,6 +145,8 @@ void mc__mailbox_remove(mc_actor *a, mc_message *msg);
 /* Takes the message of that call out of the queue, or NULL. */
 mc_message *mc__mailbox_take(mc_actor *a, uint32_t origin, uint64_t call);
 void mc__message_free(mc_node *n, mc_message *m);
+/* The same for one that did not start. */
+void mc__message_drop(mc_node *n, mc_message *m);
 void mc__message_parts(const mc_message *m, mc_incoming *out);
 
 /* ---- credit for casts (credit.c) ------------------------------------------------------------- */
@@ -285,6 +287,10 @@ struct mc_node {
 };
 
 void *mc__alloc(mc_node *n, void *ptr, size_t osize, size_t nsize);
+/* Nobody will read these values. */
+static inline void mc__discard(mc_node *n, const uint8_t *values, size_t len) {
+  if (n->language.discard) n->language.discard(n->language.ud, values, len);
+}
 /* Why nothing can be sent there, or MC_OK. */
 mc_error mc__peer_refusal(const mc_node *n, uint32_t peer);
 /* It has greeted with another version: it gets this node's hello, so that it knows too, and no more. */

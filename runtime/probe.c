@@ -138,7 +138,7 @@ static void found(walk *w, mc_actor *a, mc_message *msg) {
   uint64_t call = msg->call;
   mc__mailbox_remove(a, msg);
   mc__mailbox_room(w->n, a);
-  mc__message_free(w->n, msg);
+  mc__message_drop(w->n, msg);
   mc__answer_error(w->n, origin, call, MC_E_DEADLOCK, text);
 }
 

@@ -251,7 +251,7 @@ static void refuse_rest(mc_node *n, mc_actor *a) {
     } else {
       mc__answer_error(n, m->origin, m->call, MC_E_DEAD_ACTOR, NULL);
     }
-    mc__message_free(n, m);
+    mc__message_drop(n, m);
   }
 }
 
@@ -272,8 +272,8 @@ void mc_node_close(mc_node *n) {
     if (!a) continue;
     slot_release(n, a); /* nobody finds it any more */
     mc_timer_clear(n, &a->probe);
-    if (a->current) mc__message_free(n, a->current);
-    while ((m = mc__mailbox_pop(a))) mc__message_free(n, m);
+    if (a->current) mc__message_drop(n, a->current);
+    while ((m = mc__mailbox_pop(a))) mc__message_drop(n, m);
     while (a->senders.first) mc__waits_remove(a->senders.first);
     for (mc_turn *t = a->turns, *next; t; t = next) {
       next = t->next;

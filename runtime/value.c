@@ -23,7 +23,7 @@ enum {
   TAG = 6,
   SIMPLE = 7
 };
-enum { TAG_REGISTERED = 27, TAG_REF = 39 };
+enum { TAG_REGISTERED = 27, TAG_PARCEL = 37, TAG_REF = 39, TAG_BUFFER = 64 };
 enum { SIMPLE_FALSE = 20, SIMPLE_TRUE = 21, SIMPLE_NULL = 22, SIMPLE_DOUBLE = 27 };
 static const uint64_t CANONICAL_NAN = 0x7ff8000000000000u;
 
@@ -158,6 +158,20 @@ void mc_write_map_count(mc_buf *b, size_t start, size_t pairs) {
 void mc_write_registered(mc_buf *b) {
   mc__write_head(b, TAG, TAG_REGISTERED);
   mc_write_array(b, 2);
+}
+
+void mc_write_buffer(mc_buf *b, const void *s, size_t len) {
+  mc__write_head(b, TAG, TAG_BUFFER);
+  mc__write_head(b, BYTES, len);
+  uint8_t *to = len ? mc__buf_room(b, len, b->len + len) : NULL;
+  if (!to) return;
+  memcpy(to, s, len);
+  b->len += len;
+}
+
+void mc_write_parcel(mc_buf *b, const uint8_t token[MC_TOKEN_SIZE]) {
+  mc__write_head(b, TAG, TAG_PARCEL);
+  mc_write_bytes(b, token, MC_TOKEN_SIZE);
 }
 
 void mc_write_ref(mc_buf *b, const mc_node *n, const mc_address *to,
@@ -327,9 +341,21 @@ static inline bool read_count(mc_reader *r, mc_item *out, uint64_t count, unsign
   return true;
 }
 
+static bool read_tagged_bytes(mc_reader *r, mc_item *out, uint64_t tag) {
+  unsigned major;
+  uint64_t len;
+  if (!read_head(r, &major, &len)) return false;
+  if (major != BYTES || (tag == TAG_PARCEL && len != MC_TOKEN_SIZE))
+    return mc_read_fail(r, "a tag with the wrong content");
+  if (!read_string(r, out, major, len)) return false;
+  out->kind = tag == TAG_PARCEL ? MC_PARCEL : MC_BUFFER;
+  return true;
+}
+
 static bool read_tag(mc_reader *r, mc_item *out, uint64_t tag) {
   unsigned major;
   uint64_t count;
+  if (tag == TAG_BUFFER || tag == TAG_PARCEL) return read_tagged_bytes(r, out, tag);
   if (tag != TAG_REF && tag != TAG_REGISTERED) return mc_read_fail(r, "an unknown tag");
   out->kind = tag == TAG_REF ? MC_REF : MC_REGISTERED;
   if (!read_head(r, &major, &count)) return false;

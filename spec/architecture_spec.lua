@@ -8,7 +8,7 @@ local function set_of(names)
 end
 
 local STANDARD_C <const> = set_of [[assert.h ctype.h errno.h float.h inttypes.h limits.h math.h stdarg.h
-  stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h time.h setjmp.h]]
+  stdatomic.h stdbool.h stddef.h stdint.h stdio.h stdlib.h string.h time.h setjmp.h]]
 -- What the core uses of the C library: no files, no clock, no memory of its own.
 local CORE_C <const> = set_of "math.h stdbool.h stddef.h stdint.h string.h"
 local LUA_C <const> = set_of "lua.h lauxlib.h lualib.h"

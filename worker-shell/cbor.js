@@ -18,7 +18,7 @@ export const Major = Object.freeze({
 });
 
 /** Tags of envelope.cddl. */
-export const Tag = Object.freeze({ OBJECT: 27, REF: 39 });
+export const Tag = Object.freeze({ OBJECT: 27, REF: 39, BUFFER: 64 });
 
 /** The most bytes one envelope may have: MC_MAX_FRAME. */
 export const MAX_FRAME = 256 << 20;

@@ -64,6 +64,7 @@ export type Value =
   | bigint
   | string
   | Uint8Array
+  | ArrayBuffer
   | RemoteRef
   | ActorError
   | Value[]

@@ -7,6 +7,7 @@
  *   Array        <-> 1..n table       plain object <-> table with string keys
  *   Map          <-> any other table  undefined, null -> nil -> null
  *   RemoteRef    <-> ref              ActorError   <-> mc.Error
+ *   ArrayBuffer  <-> mc.buffer, copied
  *
  * What cannot be sent is refused with the path to it, before anything was sent.
  */
@@ -113,8 +114,14 @@ class Encoder {
     const address = RemoteRef.addressOf(value);
     if (address) return this.#ref(address);
     if (value instanceof ActorError) return this.#error(value);
+    if (value instanceof ArrayBuffer) return this.#buffer(value);
     if (value instanceof Payload) return this.#payload(value);
     return this.#container(value);
+  }
+
+  #buffer(value) {
+    this.#writer.tag(Tag.BUFFER);
+    this.#writer.bytes(new Uint8Array(value));
   }
 
   #container(value) {
@@ -352,8 +359,15 @@ class Decoder {
   #tagged() {
     const tag = this.#reader.argument;
     if (tag === Tag.REF) return this.#ref();
+    if (tag === Tag.BUFFER) return this.#buffer();
     if (tag === Tag.OBJECT) return this.#nested(Major.TAG);
     throw malformed("an unknown tag");
+  }
+
+  #buffer() {
+    const reader = this.#reader;
+    if (reader.head() !== Major.BYTES) throw malformed("a buffer that is no byte string");
+    return reader.bytesFrom().buffer;
   }
 
   #ref() {

@@ -73,6 +73,7 @@ enum {
   MC_MAILBOX_BYTES = 64 << 20, /* their bytes: the last may go beyond */
   MC_CAST_WINDOW = 1024, /* casts of one node to one actor that are not handled yet */
   MC_SECRET_SIZE = 16,
+  MC_TOKEN_SIZE = 16,
   MC_TURN_NAME = 48,     /* bytes of a handler's name that are kept */
   MC_MAX_CYCLE = 2048,   /* bytes of the names that a probe collects */
   MC_MAX_CONTEXT = 4096, /* bytes of what travels with a call beside its arguments */
@@ -132,6 +133,10 @@ void mc_write_map(mc_buf *b, size_t pairs);
 void mc_write_map_count(mc_buf *b, size_t start, size_t pairs);
 /* Opens a registered value: its type's name and one value follow. */
 void mc_write_registered(mc_buf *b);
+/* Bytes that arrive as bytes outside of the language's heap (an mc.buffer, an ArrayBuffer). */
+void mc_write_buffer(mc_buf *b, const void *s, size_t len);
+/* The name of such bytes, which stay where they are: for nodes that share their memory. */
+void mc_write_parcel(mc_buf *b, const uint8_t token[MC_TOKEN_SIZE]);
 bool mc_utf8_valid(const char *s, size_t len);
 
 typedef enum mc_kind {
@@ -145,6 +150,8 @@ typedef enum mc_kind {
   MC_MAP,        /* count pairs follow */
   MC_REF,        /* the five fields of a ref follow: see mc_read_ref */
   MC_REGISTERED, /* a text and a value follow */
+  MC_BUFFER,     /* string */
+  MC_PARCEL, /* string: the name that mc_write_parcel wrote, or anything else of that length */
 } mc_kind;
 
 typedef struct mc_item {
@@ -302,6 +309,8 @@ typedef struct mc_language {
   ** it. Changes nothing. NULL: no deadlock is found but that of a chain. */
   void (*awaits)(void *ud, const mc_turn *turn,
                  void (*visit)(void *arg, const mc_wait *wait), void *arg);
+  /* Values that nobody will read: their parcels can go. NULL: there are none. */
+  void (*discard)(void *ud, const uint8_t *values, size_t len);
 } mc_language;
 
 /* MC_INIT is a turn that makes its actor; it never is a message. */

@@ -229,6 +229,18 @@ describe("docs/types.md", function()
       assert.equal("80", core.encode({}):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
     end,
     ["reference"] = function(echo) assert.is_true(rawequal(echo, (echo:echo { echo })[1])) end,
+    ["mc.buffer(...)"] = function(echo)
+      local buffer = mc.buffer "a\0b"
+      assert.equal("a\0b", echo:echo({ buffer })[1]:string())
+      assert.matches("moved", raised(buffer.string, buffer))
+    end,
+    ["mc.share(buffer)"] = function(echo)
+      local buffer = mc.share(mc.buffer "abc")
+      local near = mc.is_local(echo) or not package.loaded["mooncast.files"]
+      if not near then return refused(buffer, "cannot send a shared buffer")(echo) end
+      echo:echo(buffer):set("u8", 1, 98)
+      assert.equal("bbc", buffer:string())
+    end,
     ["table of an mc.type"] = function(echo)
       local back = echo:echo(setmetatable({ x = 1, y = 2.5 }, Point))
       assert.equal(Point, getmetatable(back))

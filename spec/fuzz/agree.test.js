@@ -62,6 +62,9 @@ const JUDGE = `
 local core = require "mooncast.core"
 local function equal(a, b)
   if a == b or (a ~= a and b ~= b) then return true end
+  if getmetatable(a) == getmetatable(mc.buffer(0)) and getmetatable(a) == getmetatable(b) then
+    return a:string() == b:string()
+  end
   if type(a) ~= "table" or type(b) ~= "table" or getmetatable(a) ~= getmetatable(b) then return false end
   for k, v in next, a do if not equal(v, b[k]) then return false end end
   for k in next, b do if a[k] == nil then return false end end

@@ -58,7 +58,8 @@ static bool usable_key(mc_reader ahead) {
   if (key.kind == MC_FLOAT)
     return isinf(key.as.number) ||
            (!isnan(key.as.number) && key.as.number != floor(key.as.number));
-  return key.kind != MC_NIL && key.kind != MC_ARRAY && key.kind != MC_MAP;
+  return key.kind != MC_NIL && key.kind != MC_ARRAY && key.kind != MC_MAP &&
+         key.kind != MC_BUFFER;
 }
 
 static bool same_key(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len) {
@@ -97,7 +98,9 @@ static bool copy_registered(copier *c, int depth) {
 static bool copy_value(copier *c, int depth) {
   mc_item item;
   if (!mc_read(c->r, &item)) return false;
-  if (item.kind >= MC_ARRAY && item.kind != MC_REF && depth >= MC_MAX_DEPTH) return false;
+  if (item.kind >= MC_ARRAY && item.kind != MC_REF && item.kind < MC_BUFFER &&
+      depth >= MC_MAX_DEPTH)
+    return false;
   switch (item.kind) {
   case MC_NIL: mc_write_nil(c->out); return true;
   case MC_BOOL: mc_write_bool(c->out, item.as.boolean); return true;
@@ -107,6 +110,10 @@ static bool copy_value(copier *c, int depth) {
   case MC_BYTES: return copy_string(c, &item);
   case MC_ARRAY: return copy_array(c, item.as.count, depth);
   case MC_MAP: return copy_map(c, item.as.count, depth);
+  case MC_BUFFER:
+    mc_write_buffer(c->out, item.as.string.data, item.as.string.len);
+    return true;
+  case MC_PARCEL: return false; /* of another process */
   case MC_REF: return copy_ref(c);
   case MC_REGISTERED: return copy_registered(c, depth);
   }

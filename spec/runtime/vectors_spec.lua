@@ -44,6 +44,9 @@ local function same(a, b)
   if type(a) == "number" and type(b) == "number" then
     return math.type(a) == math.type(b) and ("%q"):format(a) == ("%q"):format(b)
   end
+  if getmetatable(a) == getmetatable(mc.buffer(0)) and getmetatable(a) == getmetatable(b) then
+    return a:string() == b:string()
+  end
   if type(a) ~= "table" or type(b) ~= "table" then return a == b end
   if getmetatable(a) ~= getmetatable(b) and getmetatable(b) ~= getmetatable(mc.map {}) then return false end
   for k, v in pairs(a) do

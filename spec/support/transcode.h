@@ -45,6 +45,9 @@ static inline bool transcode(mc_reader *r, mc_node *n, mc_buf *out, int depth) {
   case MC_MAP:
     mc_write_map(out, item.as.count);
     return transcode_all(r, n, out, 2 * item.as.count, depth + 1);
+  case MC_BUFFER:
+    return mc_write_buffer(out, item.as.string.data, item.as.string.len), true;
+  case MC_PARCEL: return mc_write_parcel(out, (const uint8_t *)item.as.string.data), true;
   case MC_REF: return transcode_ref(r, n, out);
   case MC_REGISTERED:
     mc_write_registered(out);
