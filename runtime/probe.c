@@ -143,7 +143,7 @@ static void found(walk *w, mc_actor *a, mc_message *msg) {
 }
 
 static bool is_probed(const walk *w, const mc_message *msg) {
-  return w->node == w->n->peers[MC_SELF]->incarnation &&
+  return msg->probe && w->node == w->n->peers[MC_SELF]->incarnation &&
          w->probe >> ROUND_BITS == msg->probe >> ROUND_BITS;
 }
 
