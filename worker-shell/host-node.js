@@ -193,6 +193,7 @@ export class HostNode {
     return new Promise((resolve, reject) => {
       const wait = { peer, call: id, instance: address.instance, secret: address.secret };
       wait.label = `${address.type}:${request.method}`;
+      wait.abortable = request.signal !== undefined;
       const done = () => {
         peer.pending.delete(id);
         request.turn?.waits.delete(wait);

@@ -128,6 +128,11 @@ export interface Context<O = unknown> {
   readonly signal: AbortSignal;
   /** Milliseconds, Infinity when nobody chose a deadline. */
   remaining(): number;
+  /**
+   * A call whose answer the handler awaits, for cycles of waits: when it is the only one out, and was given
+   * no signal, and waits for this very handler, it fails with `deadlock`. One that is raced against a timer
+   * wants a signal (`AbortSignal.timeout(ms)`) instead: the timer cannot be seen.
+   */
   call(ref: RemoteRef, method: string, args?: Value[], options?: CallOptions): Promise<any>;
   cast(ref: RemoteRef, method: string, args?: Value[], options?: Carried): Promise<void>;
 }

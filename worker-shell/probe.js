@@ -2,8 +2,10 @@
  * Probes along the waits of JavaScript handlers, as runtime/probe.c has them: what a call in a mailbox
  * waits for, and what that waits for in turn, until nothing is left or it is the call itself.
  *
- * What a handler does with the promise of a call cannot be seen: it is taken to await every call that it
- * made through its context and that was not answered.
+ * What a handler does with the promise of a call cannot be seen. It is taken to await the one call that it
+ * made through its context and that was not answered; with several out it may go on after any of them
+ * (Promise.race, Promise.any), and with a signal that ends the call, too. Only the rounds that find one call
+ * left go on along it: so all that Promise.all still awaits is found as well, a little later.
  */
 import { MAX_CYCLE } from "./envelope.js";
 import { ActorError } from "./errors.js";
@@ -77,8 +79,11 @@ export class Prober {
     const seen = `${incarnation}/${probe}`;
     if (turn.seen === seen || count >= MAX_HOPS) return;
     turn.seen = seen;
+    const [wait] = turn.waits;
+    if (turn.waits.size !== 1 || wait.abortable) return;
     const walk = { incarnation, probe, count: count + 1, cycle: longer(cycle, `${actor.address.type}:${turn.method}`) };
-    for (const { peer, call, instance, secret } of turn.waits) this.#send(peer, { ...walk, call, instance, secret });
+    const { peer, call, instance, secret } = wait;
+    this.#send(peer, { ...walk, call, instance, secret });
   }
 }
 

@@ -87,6 +87,50 @@ describe("JavaScript handlers that wait for one another", () => {
     });
   }
 
+  /** A:cross awaits what `wait` makes of its call to B, B:cross awaits A; and a third that answers later. */
+  async function crossing(wait) {
+    const nodes = net("a", "b");
+    const seen = (node, ref) => node.refs.get(RemoteRef.addressOf(ref));
+    const end = () => "end";
+    const later = nodes[0].expose("Later", { get: (ms) => sleep(ms).then(() => "later") });
+    const a = nodes[0].expose("A", {
+      end,
+      async cross() {
+        await sleep(10);
+        return wait(this, seen(nodes[0], b), later);
+      },
+    });
+    const b = nodes[1].expose("B", {
+      end,
+      async cross() {
+        await sleep(10);
+        return this.call(seen(nodes[1], a), "end");
+      },
+    });
+    const calls = [a.call("cross", [], { timeout: 5000 }), b.call("cross", [], { timeout: 5000 })];
+    const ends = await Promise.all(calls.map((call) => call.catch((e) => e.code)));
+    await nothingLeft(nodes);
+    return ends;
+  }
+
+  for (const way of ["race", "any"]) {
+    it(`are none when another call may end the wait: Promise.${way} [K20]`, async () => {
+      const wait = (self, b, later) => Promise[way]([self.call(b, "end"), self.call(later, "get", [400])]);
+      assert.deepEqual(await crossing(wait), ["later", "end"]);
+    });
+  }
+
+  it("are none when a signal may end the wait [K20]", async () => {
+    const wait = (self, b) => self.call(b, "end", [], { signal: AbortSignal.timeout(400) }).catch(() => "gave up");
+    assert.deepEqual(await crossing(wait), ["gave up", "end"]);
+  });
+
+  it("are told when one call is left of those that all are awaited [K20]", async () => {
+    const wait = (self, b, later) => Promise.all([self.call(b, "end"), self.call(later, "get", [80])]);
+    const ends = await crossing(wait);
+    assert.ok(ends.includes("deadlock"), String(ends));
+  });
+
   it("let in what may interleave, in order", async () => {
     const nodes = net("a");
     const seen = [];
