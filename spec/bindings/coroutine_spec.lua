@@ -205,6 +205,26 @@ describe("where one cannot await", function()
       return require "coroutine_spec.module"
     end,
     ["load"] = function(await) assert(load(function() await() end)) end,
+    ["ipairs"] = function(await)
+      for _ in ipairs(setmetatable({}, { __index = function() await() end })) do end
+    end,
+    ["table.concat"] = function(await)
+      return table.concat(setmetatable({}, { __index = function() await() end, __len = function() return 1 end }))
+    end,
+    ["table.insert"] = function(await)
+      table.insert(setmetatable({}, { __newindex = function() await() end }), 1)
+    end,
+    ["table.unpack"] = function(await)
+      return table.unpack(setmetatable({}, { __index = function() await() end }), 1, 1)
+    end,
+    ["a comparison in C"] = function(await)
+      local less = setmetatable({}, { __lt = function() await() end })
+      return table.sort { less, less }
+    end,
+    ["a finalizer"] = function(await)
+      setmetatable({}, { __gc = function() await() end })
+      collectgarbage()
+    end,
   }
   local awaits = {
     ["a call"] = function() echo:echo(1) end,
@@ -240,6 +260,17 @@ describe("where one cannot await", function()
   it("the error itself comes out of table.sort and string.gsub [C3]", function()
     assert.equal("cannot_await", world.raised(places["table.sort"], awaits["a call"]).code)
     assert.equal("cannot_await", world.raised(places["string.gsub"], awaits["a call"]).code)
+  end)
+
+  it("a coroutine that is cancelled on an await leaves no call behind [C3]", function()
+    local pending = mc.stats().pending
+    local task = mc.async(function() coroutine.wrap(function() echo:hold() end)() end)
+    while mc.stats().pending == pending do mc.sleep(0) end
+    task:cancel()
+    assert.equal("cancelled", world.raised(task.await, task).code)
+    task = nil -- luacheck: ignore
+    collectgarbage()
+    assert.equal(pending, mc.stats().pending)
   end)
 
   it("a coroutine inside is no way around it [C3]", function()
