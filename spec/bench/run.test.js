@@ -10,7 +10,7 @@ import { groups } from "./groups.mjs";
 import { page, tables } from "./table.mjs";
 
 const script = fileURLToPath(new URL("run.mjs", import.meta.url));
-const OURS = /^(wasm|native|core|bare|raw Atomics|raw postMessage|JavaScript|download)/;
+const OURS = /^(wasm(?!oon)|native|core|bare|raw Atomics|raw postMessage|JavaScript|download)/;
 
 /** @returns {object[]} the lines */
 function run(group, seconds, env = {}) {

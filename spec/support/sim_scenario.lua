@@ -115,7 +115,7 @@ end
 local function scenario(seed)
   local world = sim.new {
     seed = seed, nodes = 4, delay = { 1, 20 }, program = program,
-    cut = seed % 2 == 0, drop = seed % 3 == 0 and 0.002 or 0,
+    cut = seed % 2 == 0, drop = seed % 3 == 0 and 0.006 or 0,
   }
   for _, name in ipairs(world:names()) do world:run(name, client, rounds) end
   for _ = 1, 8 do world:at(world:random(0, 6000), function() disturb(world) end) end
