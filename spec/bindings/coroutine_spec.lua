@@ -262,6 +262,21 @@ describe("where one cannot await", function()
     assert.equal("cannot_await", world.raised(places["string.gsub"], awaits["a call"]).code)
   end)
 
+  it("it is refused in error handlers and hooks of a task [C3]", function()
+    local code = mc.async(function()
+      return select(2, xpcall(error, function() return world.raised(echo.echo, echo).code end, "oops"))
+    end):await()
+    assert.equal("cannot_await", code)
+    code = mc.async(function()
+      local raised
+      debug.sethook(function() raised = raised or world.raised(mc.sleep, 0) end, "l")
+      local _ = raised
+      debug.sethook()
+      return raised.code
+    end):await()
+    assert.equal("cannot_await", code)
+  end)
+
   it("a coroutine that is cancelled on an await leaves no call behind [C3]", function()
     local pending = mc.stats().pending
     local task = mc.async(function() coroutine.wrap(function() echo:hold() end)() end)

@@ -73,6 +73,22 @@ const stuck = {
      for_ever(waiter.note, waiter)`,
     "w1: FILE:\\d+: main waits for Waiter:note on LAST",
   ],
+  "a call waits for a hold": [
+    `local Shut = mc.actor "Shut"
+     function Shut:close() mc.spawn_task(function() local _ <close> = mc.hold()
+       mc.sleep(never) end) mc.sleep(0) end
+     function Shut:note() end
+     local shut = mc.spawn { Shut, on = last }
+     shut:close()
+     for_ever(shut.note, shut)`,
+    "w1: FILE:\\d+: main waits for Shut:note on LAST",
+  ],
+  "a turn of mc.whenlocal never ends": [
+    `local waiter = mc.spawn { Waiter, on = "w1" }
+     for_ever(mc.whenlocal, waiter, function()
+       mc.sleep(never) end)`,
+    "w1: FILE:14: .* waits for a time that never comes",
+  ],
   "casts wait for room": [
     `local waiter = mc.spawn { Waiter, on = last }
      mc.cast(waiter, "wait")
