@@ -151,7 +151,7 @@ typedef struct mc__lua_memory {
   size_t used, max;
 } mc__lua_memory;
 
-/* A string that came as a key of a table: lua_value.c. */
+/* A string that came as a key of a table: lua_read.c. */
 enum { MC_KEYS = 128, MC_KEY_BYTES = 27 };
 typedef struct mc_lua_key {
   int string;  /* registry reference */
@@ -238,7 +238,7 @@ void mc__lua_log(mc_lua *M, int level, const char *text);
 /* Logs `what: ` and the value on top of L, as far as there is memory, and pops it. */
 void mc__lua_log_value(mc_lua *M, int level, lua_State *L, const char *what);
 
-/* lua_value.c: 0 on success, else a code; why not (with the path) stands in `why`. */
+/* lua_write.c, lua_read.c, lua_value.c: 0 on success, else a code; why not (with the path) stands in `why`. */
 typedef struct mc_lua_why {
   char text[320];
 } mc_lua_why;
@@ -251,6 +251,8 @@ mc_error mc__lua_write(mc_lua *M, lua_State *L, int index, mc_buf *out, uint32_t
 /* `count` values from index on, as an array; `place` names them: "arguments", "results". */
 mc_error mc__lua_write_all(mc_lua *M, lua_State *L, int index, int count, mc_buf *out,
                            uint32_t to, const char *place, mc_lua_why *why);
+/* Says so, and returns the code. */
+mc_error mc__lua_no_memory(mc_lua_why *why);
 /* Pushes one value, or nothing and returns a code. Raises only for want of memory. */
 mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why);
 /* Pushes the values of an array that ends the reader's bytes. */
