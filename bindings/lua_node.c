@@ -154,6 +154,7 @@ static int l_stats(lua_State *L) {
   set_number(L, "received", s.received);
   set_number(L, "decoded_bytes", s.decoded_bytes);
   set_number(L, "mailbox", s.mailbox);
+  set_number(L, "turns", s.turns);
   return 1;
 }
 

@@ -340,4 +340,5 @@ void mc_node_stats(const mc_node *n, mc_stats *out) {
   out->actors = n->actor_live;
   out->pending = n->pending.live;
   out->timers = n->timers.count;
+  out->turns = n->turn_counter;
 }

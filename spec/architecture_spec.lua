@@ -100,6 +100,8 @@ local function refuse_import(path, wanted)
     if starts(path, "web/") then return "a page has nothing of Node" end
     return not is_node_only(path) and "what pages load as well has nothing of Node" or nil
   end
+  -- The page's editor, which is built into it.
+  if path == "web/editor.js" and (starts(wanted, "@codemirror/") or starts(wanted, "@lezer/")) then return nil end
   if not starts(wanted, ".") then return "no package is needed to run" end
   local target = resolved(path, wanted)
   if starts(target, "worker-shell/") then return nil end

@@ -448,7 +448,7 @@ typedef struct mc_config {
 
 typedef struct mc_stats {
   uint64_t actors, tasks, pending, timers, late_replies, dead_letters, malformed, sent,
-      received, decoded_bytes, mailbox;
+      received, decoded_bytes, mailbox, turns;
 } mc_stats;
 
 /* NULL when there is no memory or the name is not usable. */
