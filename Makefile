@@ -61,6 +61,7 @@ help:
 	@echo 'make example  builds and runs the C program in bindings/examples'
 	@echo 'make test-browsers  the Lua and the JavaScript suite in Chromium, Firefox and WebKit'
 	@echo 'make test-package  the npm package in pages, through bundlers, in Node, Deno and Bun'
+	@echo 'make web      builds the page into $(B)/web, a folder for any static host, and serves it; PORT=$(PORT)'
 	@echo 'make unit     the C unit tests, under AddressSanitizer and UndefinedBehaviorSanitizer'
 	@echo 'make sim      $(B)/sim/: a Lua and a wasm with nodes under a simulated clock and network, for spec/sim'
 	@echo 'make sanitize  the native specs under sanitizers and valgrind'
@@ -181,6 +182,15 @@ wasm: $(WASM)
 $(B)/dist.stamp: scripts/dist.mjs $(WASM) $(wildcard worker-shell/*) $(B)/npm.stamp
 	node scripts/dist.mjs
 	@touch $@
+
+# The page of web/.
+PORT ?= 8080
+export PORT
+.PHONY: web web-build
+web: wasm $(B)/npm.stamp
+	node scripts/web.mjs
+web-build: wasm $(B)/npm.stamp $(B)/deps-browsers.stamp
+	node scripts/web.mjs build
 
 .PHONY: dist
 dist: $(B)/dist.stamp

@@ -8,7 +8,7 @@ const shared = [
 ];
 const node = ["Buffer", "process", "setImmediate", "clearImmediate"];
 const page = [
-  "CustomEvent", "addEventListener", "crossOriginIsolated", "parent", "removeEventListener",
+  "CustomEvent", "ImageData", "Option", "history", "localStorage", "matchMedia", "requestAnimationFrame", "addEventListener", "crossOriginIsolated", "parent", "removeEventListener",
   "document", "location", "self", "postMessage", "window", "customElements", "HTMLElement",
 ];
 

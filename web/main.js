@@ -14,7 +14,6 @@ const STATES = { starting: "Starting workers", idle: "Ready", running: "Running"
 /** What was typed into each example. */
 const edited = new Map();
 let example = examples.find(({ name }) => `#${name}` === location.hash) ?? examples[0];
-let picture;
 
 /* ---- panels: side by side where there is room, else one at a time ------------------------------ */
 
@@ -53,11 +52,13 @@ const session = new Session({
   },
   onSystem(system) {
     stage.expose(system);
-    picture?.reset();
+    picture.reset();
     showLink(system);
     follow(system);
   },
 });
+
+const picture = new Picture(by("cards"), session);
 
 function showState(state, more = "") {
   const element = by("state");
@@ -75,7 +76,7 @@ function showLink(system) {
 async function follow(system) {
   for await (const event of system.events()) {
     if (event.type !== "down") continue;
-    picture?.down(event.node);
+    picture.down(event.node);
     output.add(event.node, event.reason, "note");
   }
 }
@@ -143,4 +144,3 @@ choose(example);
 showPanel("code");
 session.restart({ workers: WORKERS }).catch(() => {});
 new Prompt({ form: by("prompt"), entry: by("entry"), list: by("completions") }, session, output);
-picture = new Picture(by("cards"), session);

@@ -379,6 +379,13 @@ describe("the life of an actor", function()
     assert.equal(actors, mc.stats().actors)
   end)
 
+  it("has the handlers that started counted", function()
+    local greeter = mc.spawn { Greeter, on = mc.node() }
+    local before = mc.stats().turns
+    for _ = 1, 10 do greeter:hello "you" end
+    assert.equal(10, mc.stats().turns - before)
+  end)
+
   it("waits, for whoever knows its address early, until init is done [A9]", function()
     local function late(name, options)
       local Late = mc.actor(name, options)
