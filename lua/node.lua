@@ -306,7 +306,6 @@ local Asked = {}
 Asked.__index = Asked
 
 local function ask(sibling)
-  if #sibling.settled >= TOLD_AT_ONCE then tell_settled(sibling) end
   sibling.spawns = sibling.spawns + 1
   return setmetatable({ sibling = sibling, token = sibling.spawns, answered = false }, Asked)
 end
@@ -318,7 +317,7 @@ function Asked:__close(failure)
   if getmetatable(failure) == core.Error and UNSENT[failure.code] then return end
   local settled = self.sibling.settled
   settled[#settled + 1] = self.answered and self.token or -self.token
-  if not self.answered then pcall(tell_settled, self.sibling) end
+  if not self.answered or #settled >= TOLD_AT_ONCE then pcall(tell_settled, self.sibling) end
 end
 
 -- The same where the actor is made. It stands in node.made[sender] until its sender has told; then its

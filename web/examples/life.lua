@@ -46,7 +46,7 @@ end
 function Strip:edges() return self.rows[1], self.rows[#self.rows] end
 
 -- One step, given the rows next to the strip; returns its own outer rows.
-function Strip:step(above, below)
+function Strip:age(above, below)
   local before, after = self.rows, {}
   for y, row in ipairs(before) do
     after[y] = next_row(before[y - 1] or above, row, before[y + 1] or below, self.width)
@@ -79,12 +79,12 @@ end
 local function outer_rows(strip) return { strip:edges() } end
 
 -- All strips step at the same time.
-function World:step()
+function World:age()
   local strips, edges, tasks = self.strips, self.edges or {}, {}
   for i, strip in ipairs(strips) do edges[i] = edges[i] or outer_rows(strip) end
   for i, strip in ipairs(strips) do
     local above, below = edges[(i - 2) % #strips + 1][2], edges[i % #strips + 1][1]
-    tasks[i] = mc.async(function() return { strip:step(above, below) } end)
+    tasks[i] = mc.async(function() return { strip:age(above, below) } end)
   end
   self.edges = { mc.all(table.unpack(tasks)) }
 end
@@ -110,7 +110,7 @@ mc.main(function()
   local canvas = mc.lookup "canvas"
   if not canvas then
     local world = mc.spawn({ World, on = mc.node() }, nil, 78, 24)
-    for _ = 1, 40 do world:step() end
+    for _ = 1, 40 do world:age() end
     return world:letters()
   end
   local width, height = 200, 150
@@ -120,7 +120,7 @@ mc.main(function()
   local steps, since = 0, mc.now()
   while true do
     local began = mc.now()
-    world:step()
+    world:age()
     steps = steps + 1
     if steps % 150 == 0 then
       print(("%d steps, %.0f per second"):format(steps, 150 / (mc.now() - since)))

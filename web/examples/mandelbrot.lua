@@ -37,7 +37,6 @@ function Painter:paint(canvas, view, first)
     local left = view.x - WIDTH / 2 * view.pixel
     for column = 0, WIDTH - 1 do pixels[column + 1] = palette[steps(left + column * view.pixel, y)] end
     rows[#rows + 1] = table.concat(pixels)
-    mc.sleep(0) -- others get their turn, and a cancelled picture ends here
   end
   canvas:draw(0, first, WIDTH, last - first + 1, mc.bytes(table.concat(rows)))
 end
