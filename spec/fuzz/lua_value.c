@@ -134,7 +134,7 @@ static int round_trip(lua_State *L) {
   mc_host host = {.ud = &used, .alloc = memory_alloc};
   mc_buf out;
   mc_buf_init(&out, &host);
-  code = mc__lua_write(node, L, 3, &out, "value", 0, &why);
+  code = mc__lua_write(node, L, 3, &out, MC_NOWHERE, "value", 0, &why);
   FUZZ_CHECK(code == MC_OK && !out.failed && lua_gettop(L) == 3, "what came can be sent");
   mc_reader_init(&r, out.data, out.len);
   code = mc__lua_read(node, L, &r, &why);

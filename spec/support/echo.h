@@ -189,7 +189,7 @@ static inline void echo_open(echo *e) {
   for (int i = 0; i < ECHO_PEERS; i++) mc_buf_init(&e->sent[i], &e->keeper);
   mc_config config = {.host = e->host,
                       .language = {e, echo_start, echo_settle, echo_resume, echo_resign,
-                                   echo_cancel, NULL},
+                                   echo_cancel, NULL, NULL},
                       .name = "self",
                       .name_len = 4,
                       .incarnation = 1,
