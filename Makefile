@@ -407,12 +407,14 @@ sim: $(SIM)/lua $(SIM)/mooncast.wasm
 # --- fuzzers ------------------------------------------------------------------------------------
 
 # Every spec/fuzz/*.c but the mutator is a target of libFuzzer, which clang has. `make fuzz` runs them
-# one after the other, for half an hour each; FUZZ=value picks, FUZZ_SECONDS=60 shortens.
+# one after the other, for half an hour each; FUZZ=value picks, FUZZ_SECONDS=60 shortens, and
+# FUZZ_RUNS=40000 tries forty thousand inputs, nearly the same ones every time.
 F := $(B)/fuzz
 FUZZ_CC ?= clang
 FUZZ_TARGETS := $(patsubst spec/fuzz/%.c,%,$(filter-out %/mutate.c,$(wildcard spec/fuzz/*.c)))
 FUZZ ?= $(FUZZ_TARGETS)
 FUZZ_SECONDS ?= 1800
+FUZZ_RUNS ?=
 FUZZ_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 FUZZ_CFLAGS := $(FUZZ_SANITIZE) -O1 -g -pthread $(STD) -Wall -Wextra -I$(LUA)/src $(INCLUDES) -Ispec/support
 fuzz_objects = $(patsubst %.c,$(F)/%.o,$(1))
@@ -437,7 +439,7 @@ $(F)/%: $(F)/spec/fuzz/%.o $(FUZZ_CORE)
 .PHONY: fuzz fuzz-build
 fuzz-build: $(addprefix $(F)/,$(FUZZ))
 fuzz: fuzz-build
-	@FUZZ_DIR='$(F)' FUZZ_SECONDS='$(FUZZ_SECONDS)' scripts/fuzz.sh $(FUZZ)
+	@FUZZ_DIR='$(F)' FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_RUNS='$(FUZZ_RUNS)' scripts/fuzz.sh $(FUZZ)
 
 # --- running and checking -----------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ const suites = [
   {
     name: "fuzzers, short",
     build: [make, "-s", "fuzz-build"],
-    run: [make, "-s", "fuzz", "FUZZ_SECONDS=8"],
+    run: [make, "-s", "fuzz", "FUZZ_RUNS=40000"],
   },
   {
     name: "busted, native",

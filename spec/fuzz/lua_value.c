@@ -98,9 +98,24 @@ static bool equal_tables(lua_State *L, int a, int b) {
   return same && in_a == in_b;
 }
 
+/* A buffer is another one after a round trip, with the same bytes. */
+static bool equal_buffers(lua_State *L, int a, int b) {
+  luaL_checkstack(L, 4, NULL);
+  lua_getfield(L, a, "string");
+  lua_pushvalue(L, a);
+  lua_call(L, 1, 1);
+  lua_getfield(L, b, "string");
+  lua_pushvalue(L, b);
+  lua_call(L, 1, 1);
+  bool same = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return same;
+}
+
 static bool equal(lua_State *L, int a, int b) {
   if (lua_type(L, a) != lua_type(L, b)) return false;
   if (lua_type(L, a) == LUA_TTABLE) return equal_tables(L, a, b);
+  if (mc__lua_test_buffer(L, a)) return mc__lua_test_buffer(L, b) && equal_buffers(L, a, b);
   if (lua_type(L, a) != LUA_TNUMBER || lua_isinteger(L, a) || lua_isinteger(L, b))
     return lua_rawequal(L, a, b) && lua_isinteger(L, a) == lua_isinteger(L, b);
   /* NaN is equal here, and 0.0 is not -0.0 */
