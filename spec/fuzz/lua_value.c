@@ -115,7 +115,8 @@ static bool equal_buffers(lua_State *L, int a, int b) {
 static bool equal(lua_State *L, int a, int b) {
   if (lua_type(L, a) != lua_type(L, b)) return false;
   if (lua_type(L, a) == LUA_TTABLE) return equal_tables(L, a, b);
-  if (mc__lua_test_buffer(L, a)) return mc__lua_test_buffer(L, b) && equal_buffers(L, a, b);
+  if (mc__lua_test_buffer(L, a))
+    return mc__lua_test_buffer(L, b) && equal_buffers(L, a, b);
   if (lua_type(L, a) != LUA_TNUMBER || lua_isinteger(L, a) || lua_isinteger(L, b))
     return lua_rawequal(L, a, b) && lua_isinteger(L, a) == lua_isinteger(L, b);
   /* NaN is equal here, and 0.0 is not -0.0 */
