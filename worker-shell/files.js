@@ -72,6 +72,7 @@ export class Files {
     this.imports = {
       wasi_snapshot_preview1: bind(wasi),
       env: bind(env),
+      Math, // unbound, so that engines call their own functions straight from the wasm
     };
   }
 

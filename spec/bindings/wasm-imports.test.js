@@ -11,6 +11,7 @@ const IMPORTS = `
   env.mc_connect env.mc_log env.mc_now env.mc_random env.mc_send
   env.mc_file_cwd env.mc_file_list env.mc_file_open env.mc_file_remove env.mc_file_rename env.mc_file_stat
   env.mc_parse_number env.mc_timezone
+  Math.acos Math.asin Math.atan2 Math.cos Math.exp Math.log Math.log10 Math.log2 Math.pow Math.sin Math.tan
   wasi_snapshot_preview1.clock_time_get
   wasi_snapshot_preview1.environ_get wasi_snapshot_preview1.environ_sizes_get
   wasi_snapshot_preview1.fd_close wasi_snapshot_preview1.fd_fdstat_get wasi_snapshot_preview1.fd_read
