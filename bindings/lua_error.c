@@ -44,6 +44,7 @@ static const char *explain(mc_error code) {
   case MC_E_DEADLOCK:
     return "the actor waits, through the calls of this handler, for this very call; "
            "make its type reentrant or break the cycle";
+  case MC_E_NOT_PERMITTED: return "the policy lets nobody here call actors of node %s";
   case MC_E_CALL_DEPTH: return "more than 32 calls wait for one another";
   case MC_E_OUT_OF_MEMORY: return "out of memory";
   default: return "failed";

@@ -176,6 +176,12 @@ static int l_peer_down(lua_State *L) {
   return 0;
 }
 
+/* core.bar(ref, barred): whether actors of the ref's node cannot be called from here */
+static int l_bar(lua_State *L) {
+  mc_peer_bar(mc__lua_of(L)->node, mc__lua_check_ref(L, 1)->to.peer, lua_toboolean(L, 2));
+  return 0;
+}
+
 /* core.random(n) -> n bytes that nobody can guess */
 static int l_random(lua_State *L) {
   luaL_Buffer b;
@@ -198,7 +204,8 @@ static int l_log(lua_State *L) {
 static int open_core(lua_State *L, mc_lua *M) {
   static const luaL_Reg functions[] = {
       {"stats", l_stats},   {"node", l_node}, {"peer_down", l_peer_down},
-      {"random", l_random}, {"log", l_log},   {NULL, NULL}};
+      {"random", l_random}, {"log", l_log},   {"bar", l_bar},
+      {NULL, NULL}};
   luaL_newlib(L, functions);
   lua_pushliteral(L, MC_VERSION);
   lua_setfield(L, -2, "version");

@@ -217,6 +217,14 @@ mc.hold = core.hold
 -- its init failed or the node ends. In this order, each once. fn cannot await: mc.async(...) can.
 mc.on = node.on
 
+--- Which nodes may call actors of which: fn(from, to) gets two names, the first is this node's, and returns
+-- true or false. It is asked now for every other node, and later for each that starts; "host" is JavaScript's.
+-- Where it returns false calls, casts and stops raise `not_permitted`, before anything is sent; where it raises,
+-- too, and the log says why. Answers and spawns are not asked about. Without fn all is permitted again.
+-- What createSystem({ policy }) forbids stays forbidden.
+-- @usage mc.policy(function(from, to) return not (from:find "%." and to:find "%.") end)
+mc.policy = node.policy
+
 --- Referring --------------------------------------------------------------------------------------
 
 --- The address of an actor, "node/instance/secret": who has it can call the actor.

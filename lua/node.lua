@@ -33,8 +33,35 @@ local function forget(name)
   node.siblings[name] = nil -- last: without memory it is told again
 end
 
---- A trusted node is there; told by the host.
-function node.peer_up(name, incarnation, secret)
+local policy
+local host = node.config.host
+
+local function permits(name)
+  if not policy then return true end
+  local ok, permitted = pcall(policy, self_name, name)
+  if ok and type(permitted) == "boolean" then return permitted end
+  core.log(0, ("the policy on calls from %s to %s failed, there will be none: %s"):format(self_name, name,
+    ok and "it returned no boolean" or tostring(permitted)))
+  return false
+end
+
+-- What the host forbids no policy of the program allows.
+local function apply_policy(sibling)
+  core.bar(sibling.ref, sibling.barred or not permits(sibling.name))
+end
+
+--- See mc.policy.
+function node.policy(fn)
+  if fn ~= nil and type(fn) ~= "function" then error("mc.policy wants a function or nil", 2) end
+  policy = fn
+  if host then apply_policy { name = core.node_name(host), ref = host, barred = node.config.options.host_barred } end
+  for _, name in ipairs(table.move(node.order, 1, #node.order, 1, {})) do
+    if name ~= self_name and node.siblings[name] then apply_policy(node.siblings[name]) end
+  end
+end
+
+--- A trusted node is there; told by the host. barred: this one may not call actors of it.
+function node.peer_up(name, incarnation, secret, barred)
   local known = node.siblings[name]
   if known and known.incarnation == incarnation and known.listed then return end
   if known and known.incarnation ~= incarnation then node.peer_down(name, known.incarnation) end
@@ -46,8 +73,10 @@ function node.peer_up(name, incarnation, secret)
     load = 0,
     spawns = 0, -- that were asked of it
     settled = {}, -- of those, what it is still to be told
+    barred = barred,
     listed = false, -- until all is done: without memory it is told again
   }
+  if name ~= self_name then apply_policy(sibling) end
   node.siblings[name] = sibling
   node.order[#node.order + 1] = name
   sibling.listed = true
@@ -575,7 +604,7 @@ function Node:complete(prefix)
   end)
 end
 
-function Node:peer_up(name, incarnation, secret) node.peer_up(name, incarnation, secret) end
+function Node:peer_up(...) node.peer_up(...) end
 function Node:peer_down(name, incarnation) node.peer_down(name, incarnation) end
 
 -- The program's own handlers have names of ours.
@@ -636,8 +665,9 @@ function Node:stats() return core.stats() end
 core.on_travelled_error(definition.explain)
 core.first(Node, node.config.secret)
 for _, peer in ipairs(node.config.options and node.config.options.nodes or {}) do
-  node.peer_up(peer[1], peer[2], peer[3])
+  node.peer_up(table.unpack(peer, 1, 4))
 end
+if host and node.config.options.host_barred then core.bar(host, true) end
 
 --- Codecs: loaded when one is used, by this node or by a message that comes.
 

@@ -157,6 +157,8 @@ static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
   bool no_memory;
   if (q->kind != MC_STOP && !is_name(q->method, q->method_len))
     return failed(s, MC_E_NO_SUCH_METHOD); /* would be malformed over there */
+  if (n->peers[q->to->peer]->barred && q->to->instance != MC_FIRST_INSTANCE)
+    return failed(s, MC_E_NOT_PERMITTED);
   mc_buf *out = mc__outbox(n, q->to->peer);
   mc_error refusal = mc__peer_refusal(n, q->to->peer);
   if (!out) return failed(s, refusal ? refusal : MC_E_OUT_OF_MEMORY);

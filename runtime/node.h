@@ -68,6 +68,7 @@ bool mc__envelope_read(mc_reader *r, mc_envelope *e, uint64_t chain[MC_MAX_CHAIN
 /* ---- ids ------------------------------------------------------------------------------------- */
 /* Call and instance ids are a slot and its generation, which counts from 1 and starts over. */
 enum { MC_SLOT_BITS = 22, MC_MAX_SLOTS = 1 << MC_SLOT_BITS, MC_GENERATIONS = 0x7fffffff };
+enum { MC_FIRST_INSTANCE = 1 }; /* of the node's own actor */
 
 /* ---- timers (timer.c) ------------------------------------------------------------------------ */
 typedef struct mc_timers {
@@ -196,6 +197,7 @@ typedef struct mc_peer {
   mc_buf in;   /* an incomplete frame */
   size_t skip; /* bytes to come of a frame for which there was no memory */
   bool connected, greeted, down, dirty;
+  bool barred;         /* its actors cannot be called from here */
   bool foreign;        /* speaks another version of the wire */
   uint64_t version;    /* which, then */
   bool reading;        /* `in` is being dispatched */

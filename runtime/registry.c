@@ -145,6 +145,10 @@ bool mc_peer_is_foreign(const mc_node *n, uint32_t peer, uint64_t *version) {
   return n->peers[peer]->foreign;
 }
 
+void mc_peer_bar(mc_node *n, uint32_t peer, bool barred) {
+  if (peer != MC_SELF) n->peers[peer]->barred = barred;
+}
+
 mc_error mc__peer_refusal(const mc_node *n, uint32_t peer) {
   const mc_peer *p = n->peers[peer];
   return p->foreign ? MC_E_VERSION_MISMATCH : p->down ? MC_E_NODE_DOWN : MC_OK;
@@ -203,13 +207,13 @@ mc_actor *mc_actor_first(mc_node *n, mc_type *type,
                          const uint8_t secret[MC_SECRET_SIZE]) {
   mc_actor *a = n->actor_count ? NULL : actor_place(n, type);
   if (!a) return NULL;
-  a->instance = 1;
+  a->instance = MC_FIRST_INSTANCE;
   memcpy(a->secret, secret, MC_SECRET_SIZE);
   return a;
 }
 
 mc_actor *mc__actor_find(const mc_node *n, uint64_t instance) {
-  uint64_t index = instance == 1 ? 0 : instance & (MC_MAX_SLOTS - 1);
+  uint64_t index = instance == MC_FIRST_INSTANCE ? 0 : instance & (MC_MAX_SLOTS - 1);
   if (index >= n->actor_count) return NULL;
   mc_actor *a = n->actors[index].actor;
   return a && a->instance == instance ? a : NULL;

@@ -48,6 +48,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @property {(name: string, incarnation: number) => { send(bytes: Uint8Array): void } | string} connect
  *   the outgoing link to a node, or the code of the error that explains why there is none
  * @property {string} [codec] "json": what calls are encoded in; the built-in one otherwise
+ * @property {(to: string) => boolean} [permits] whether actors of that node may be called from here
  * @property {() => number} [now] monotonic milliseconds
  * @property {(text: string, error: unknown) => void} [onError] an error that nobody waits for
  * @property {(peer: HostPeer, error: Error) => void} [onMalformed] a link that was dropped
@@ -253,7 +254,7 @@ export class HostNode {
       });
       this.#counters.sent += 1;
     } catch (error) {
-      if (error.code === "unknown_node") throw error;
+      if (error.code === "unknown_node" || error.code === "not_permitted") throw error;
       this.#counters.dead_letters += 1;
     }
   }
@@ -273,7 +274,15 @@ export class HostNode {
     const problem = peer.down ?? this.#connect(peer);
     if (problem === "version_mismatch") throw otherVersion(peer, address.type);
     if (problem) throw new ActorError(problem, unreachable(problem, address), { node: address.node });
+    if (!SYSTEM_TYPES.has(address.type) && !this.#permitted(peer)) {
+      throw new ActorError("not_permitted", `the policy lets nobody here call actors of node ${address.node}`, { node: address.node });
+    }
     return peer;
+  }
+
+  #permitted(peer) {
+    peer.permitted ??= this.#isSelf(peer) || (this.#options.permits?.(peer.name) ?? true);
+    return peer.permitted;
   }
 
   /** @returns {string | undefined} the code of what prevents it */

@@ -14,6 +14,8 @@ export class HostPeer {
   greeted = false;
   /** The version of the wire that it speaks, when that is not ours. */
   version = undefined;
+  /** Whether its actors may be called from here, once that was asked. */
+  permitted = undefined;
   /** Set when the node is dead or its link was dropped: why. */
   down = undefined;
 

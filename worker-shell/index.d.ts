@@ -181,6 +181,12 @@ export interface SystemOptions {
   log?: (line: { node: string; level: LogLevel; text: string }) => void;
   /** A program called os.exit; without it the system closes. */
   onExit?: (status: number) => void;
+  /**
+   * Whether actors of the one node may call those of the other: asked with two names, "host" among them, for each
+   * pair when the second of them starts. Where it is false, and where it throws, calls, casts and stops raise
+   * `not_permitted`. Spawns and answers are not asked about.
+   */
+  policy?: (from: string, to: string) => boolean;
   /** End a program with an error when nothing can ever happen in it: for programs nobody else feeds. */
   detectStuck?: boolean;
 }

@@ -31,6 +31,7 @@ const DOORBELLS = 4 * MAX_NODES;
  * @property {number} startTimeout
  * @property {unknown[]} args
  * @property {string} version
+ * @property {(from: string, to: string) => boolean} permits
  * @property {object} more what else a node starts with: capture, files
  * @property {string | URL} [workerUrl]
  */
@@ -84,7 +85,7 @@ export class Pool {
   async startOne(parent) {
     const node = this.#make(this.#newName(parent), parent);
     await this.#start(node);
-    this.#listener.started(node);
+    await this.#listener.started(node);
     return node;
   }
 
@@ -137,10 +138,11 @@ export class Pool {
   }
 
   #config({ name, incarnation, secret }) {
-    const { callTimeout, maxMemory, link, version, args, hostRef, codec } = this.#options;
-    const nodes = this.list().map((node) => [node.name, node.incarnation, node.secret]);
+    const { callTimeout, maxMemory, link, version, args, host, hostRef, codec, permits } = this.#options;
+    const nodes = this.list().map((node) => [node.name, node.incarnation, node.secret, !permits(name, node.name)]);
     const options = { nodes, link, version, args, call_timeout_ms: callTimeout };
     if (codec) options.codec = codec;
+    if (!permits(name, host.name)) options.host_barred = true;
     if (maxMemory) options.max_memory = maxMemory;
     return encodeConfig({ name, incarnation, secret, host: hostRef, options });
   }

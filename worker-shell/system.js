@@ -2,7 +2,7 @@
  * A system: the Lua nodes that one host has started, and the host itself, a node that hosts
  * JavaScript actors.
  */
-import { ActorError } from "./errors.js";
+import { ActorError, errorText } from "./errors.js";
 import { Events } from "./events.js";
 import { Heartbeat } from "./heartbeat.js";
 import { results } from "./host-actor.js";
@@ -18,6 +18,8 @@ import { wasmUrl } from "./wasm-url.js";
 const NODE_ACTOR = { instance: 1, type: "mc.node" };
 const START_TIMEOUT_MS = 30_000;
 const DEFAULT_CALL_TIMEOUT_MS = 30_000;
+/** How long a new node waits for one that must not call it and does not say that it knows. */
+const TELL_MS = 2000;
 
 /**
  * Starts a system. Resolves when every node is ready and, with `main`, the program was loaded.
@@ -98,10 +100,26 @@ export class System {
       name: "host",
       callTimeout: this.#options.callTimeout ?? DEFAULT_CALL_TIMEOUT_MS,
       codec: this.#options.codec,
+      permits: (to) => this.#permits("host", to),
       connect: (name, incarnation) => this.#pool.route(name, incarnation),
       onError: (text) => this.#event("host", { type: "log", level: "error", text }),
       onMalformed: (peer, error) => this.#dropped(peer, error),
     });
+  }
+
+  /** What the policy says of calls between two nodes. */
+  #permits(from, to) {
+    const { policy } = this.#options;
+    if (!policy || from === to) return true;
+    try {
+      const permitted = policy(from, to);
+      if (typeof permitted === "boolean") return permitted;
+      throw new TypeError("it returned no boolean");
+    } catch (error) {
+      const text = `the policy on calls from ${from} to ${to} failed, there will be none: ${errorText(error)}`;
+      this.#event("host", { type: "log", level: "error", text });
+      return false;
+    }
   }
 
   /** What a node sent to the host was malformed. */
@@ -139,6 +157,7 @@ export class System {
         startTimeout,
         args,
         version: VERSION,
+        permits: (from, to) => this.#permits(from, to),
         more: { files, capture },
         workerUrl,
       },
@@ -270,23 +289,30 @@ export class System {
     return results(name, incarnation, secret);
   }
 
-  /** Everybody hears of a new node before it is used. */
-  #started(node) {
-    this.#castOthers(node, "peer_up", [node.name, node.incarnation, node.secret]);
+  /** Everybody hears of a new node before it is used; who may not call it knows that before. */
+  async #started(node) {
+    const identity = [node.name, node.incarnation, node.secret];
+    const known = [];
+    for (const other of this.#others(node)) {
+      const barred = !this.#permits(other.name, node.name);
+      const ref = this.nodeActor(other.name);
+      const told = barred ? ref.call("peer_up", [...identity, true], { timeout: TELL_MS }) : ref.cast("peer_up", identity);
+      known.push(told.catch(() => {}));
+    }
+    await Promise.all(known);
     this.#events.push({ type: "node", node: node.name });
   }
 
-  #castOthers(node, method, args) {
-    for (const other of this.#pool.list()) {
-      if (other === node || other.state !== "ready") continue;
-      this.nodeActor(other.name).cast(method, args).catch(() => {});
-    }
+  #others(node) {
+    return this.#pool.list().filter((other) => other !== node);
   }
 
   #down(node, cause) {
     this.#host.peerDown(node.name, node.incarnation, cause.code);
     this.#spawns.forget(node.name);
-    this.#castOthers(node, "peer_down", [node.name, node.incarnation]);
+    for (const other of this.#others(node)) {
+      this.nodeActor(other.name).cast("peer_down", [node.name, node.incarnation]).catch(() => {});
+    }
     if (this.#closing) return;
     this.#events.push({ type: "down", node: node.name, code: cause.code, reason: cause.message });
   }

@@ -223,6 +223,10 @@ uint32_t mc_peer_named(mc_node *n, const char *name, size_t len, uint64_t incarn
 const char *mc_peer_name(const mc_node *n, uint32_t peer, size_t *len);
 uint64_t mc_peer_incarnation(const mc_node *n, uint32_t peer);
 bool mc_peer_is_down(const mc_node *n, uint32_t peer);
+/* From now on actors of that peer cannot be called from here, or can again: requests to them fail with
+** MC_E_NOT_PERMITTED before anything is sent. Its own actor (mc_actor_first) is excepted, and answers
+** go there as ever. */
+void mc_peer_bar(mc_node *n, uint32_t peer, bool barred);
 /* Whether the peer has greeted with a wire version other than this node's, and which. Then nothing goes
 ** there any more: calls to it fail with version_mismatch. */
 bool mc_peer_is_foreign(const mc_node *n, uint32_t peer, uint64_t *version);
