@@ -12,14 +12,14 @@
 
 #include "lua_node.h"
 
-static const char IS_TYPE; /* key in the metatables of types */
-static const char HOLDS;   /* the same: of class_holds */
+static const char IS_CLASS; /* key in the metatables of types: of mc_lua_class */
 
-/* A type stands in the registry once for all actors that were made from it. */
-typedef struct class_holds {
-  int reference;
+/* A version of a type. It stands in the registry once for all actors that were made from it. */
+typedef struct mc_lua_class {
+  mc_type *type;
+  int reference; /* LUA_NOREF as long as there are none */
   uint64_t count;
-} class_holds;
+} mc_lua_class;
 
 /* Methods that the system calls, and by convention private ones, are not for callers. */
 bool mc__lua_exposed(const char *name, size_t len) {
@@ -29,12 +29,19 @@ bool mc__lua_exposed(const char *name, size_t len) {
          !(len == 10 && memcmp(name, "terminated", 10) == 0);
 }
 
-static mc_type *test_class(lua_State *L, int index) {
-  mc_type *type = NULL;
+/* Pushes the metatable of the class at index, or nothing and returns NULL: it is none. */
+static mc_lua_class *push_class_meta(lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) return NULL;
-  if (lua_rawgetp(L, -1, &IS_TYPE) == LUA_TLIGHTUSERDATA) type = lua_touserdata(L, -1);
-  lua_pop(L, 2);
-  return type;
+  lua_rawgetp(L, -1, &IS_CLASS);
+  mc_lua_class *class = lua_touserdata(L, -1);
+  lua_pop(L, class ? 1 : 2);
+  return class;
+}
+
+static mc_type *test_class(lua_State *L, int index) {
+  const mc_lua_class *class = push_class_meta(L, index);
+  if (class) lua_pop(L, 1);
+  return class ? class->type : NULL;
 }
 
 static mc_type *check_class(lua_State *L, int index) {
@@ -43,32 +50,31 @@ static mc_type *check_class(lua_State *L, int index) {
   return type;
 }
 
-/* The type at index, which is one. */
-static class_holds *holds_of(lua_State *L, int index) {
-  lua_getmetatable(L, index);
-  lua_rawgetp(L, -1, &HOLDS);
-  class_holds *holds = lua_touserdata(L, -1);
-  lua_pop(L, 2);
-  return holds;
+/* Where the class at index stands in the registry, for the actor that will be counted. Raises when there is
+** no memory. */
+static int class_reference(lua_State *L, int index, mc_lua_class *class) {
+  if (class->reference != LUA_NOREF) return class->reference;
+  lua_pushvalue(L, index);
+  return class->reference = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* Returns where it stands in the registry, for one more actor. Raises when there is no memory. */
+/* The same for one more actor. */
 static int hold_class(lua_State *L, int index) {
-  class_holds *holds = holds_of(L, index);
-  if (!holds->count) {
-    lua_pushvalue(L, index);
-    holds->reference = luaL_ref(L, LUA_REGISTRYINDEX);
-  }
-  holds->count++;
-  return holds->reference;
+  mc_lua_class *class = push_class_meta(L, index);
+  int reference = class_reference(L, index, class);
+  lua_pop(L, 1);
+  class->count++;
+  return reference;
 }
 
 static void drop_class(lua_State *L, int klass) {
   if (klass == LUA_NOREF) return;
   lua_rawgeti(L, LUA_REGISTRYINDEX, klass);
-  class_holds *holds = holds_of(L, -1);
-  lua_pop(L, 1);
-  if (--holds->count == 0) luaL_unref(L, LUA_REGISTRYINDEX, klass);
+  mc_lua_class *class = push_class_meta(L, -1);
+  lua_pop(L, 2);
+  if (--class->count) return;
+  luaL_unref(L, LUA_REGISTRYINDEX, klass);
+  class->reference = LUA_NOREF;
 }
 
 static int l_type_tostring(lua_State *L) {
@@ -84,20 +90,19 @@ static bool option(lua_State *L, int options, const char *name) {
 }
 
 /* Leaves the metatable of class 2 of type on top; options are at 3. */
-static void push_class_meta(lua_State *L, mc_type *type) {
+static void new_class_meta(lua_State *L, mc_type *type) {
   bool travelled = option(L, 3, "travelled"), checked = option(L, 3, "signatures"),
        redacts = option(L, 3, "errors");
   lua_createtable(L, MC_INSTANCE, 4);
-  lua_pushlightuserdata(L, type);
-  lua_rawsetp(L, -2, &IS_TYPE);
-  if (test_class(L, 2)) { /* defined before: its actors stay counted */
-    lua_getmetatable(L, 2);
-    lua_rawgetp(L, -1, &HOLDS);
+  mc_lua_class *class = push_class_meta(L, 2);
+  if (class) { /* defined before: its actors stay counted */
+    lua_rawgetp(L, -1, &IS_CLASS);
     lua_replace(L, -2);
   } else {
-    memset(lua_newuserdatauv(L, sizeof(class_holds), 0), 0, sizeof(class_holds));
+    class = lua_newuserdatauv(L, sizeof *class, 0);
+    *class = (mc_lua_class){.type = type, .reference = LUA_NOREF};
   }
-  lua_rawsetp(L, -2, &HOLDS);
+  lua_rawsetp(L, -2, &IS_CLASS);
   lua_pushcfunction(L, l_type_tostring);
   lua_setfield(L, -2, "__tostring");
   if (travelled) {
@@ -177,8 +182,9 @@ static int l_define(lua_State *L) {
     return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for a type");
   luaL_argcheck(L, type, 1, "a type's name is text of 1 to 255 bytes");
   uint32_t mailbox = mailbox_of(L);
-  push_class_meta(L, type);
+  new_class_meta(L, type);
   lua_setmetatable(L, 2);
+  push_class_meta(L, 2)->type = type;
   if (option(L, 3, "stub")) return lua_settop(L, 2), 1;
   luaL_unref(L, LUA_REGISTRYINDEX, type->definition ? type->definition : LUA_NOREF);
   lua_pushvalue(L, 2);
@@ -237,6 +243,10 @@ static void push_object(lua_State *L, int klass) {
   lua_pop(L, 1);
 }
 
+static int no_actor(lua_State *L) {
+  return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
+}
+
 static void push_actor_ref(mc_lua *M, lua_State *L, const mc_actor *a) {
   mc_address to;
   mc_actor_address(a, &to);
@@ -270,33 +280,26 @@ typedef struct making {
   mc_type *type;
   mc_actor *a;
   int object, klass;
-  bool fleeting; /* lives as long as something refers to it */
 } making;
 
 /* light userdata making, class -> ref */
-static int make_protected(lua_State *L) {
+static int make_fleeting_protected(lua_State *L) {
   making *m = lua_touserdata(L, 1);
   push_object(L, 2);
-  lua_pushvalue(L, -1);
-  if (m->fleeting) lua_pushboolean(L, 0);
+  lua_pushboolean(L, 0);
   m->object = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_settop(L, 3);
   m->klass = hold_class(L, 2);
   m->a = mc_actor_new(m->M->node, m->type);
-  if (!m->a) return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
-  if (m->fleeting)
-    mc__lua_push_life(m->M, L, m->a);
-  else
-    push_actor_ref(m->M, L, m->a);
+  if (!m->a) return no_actor(L);
+  mc__lua_push_life(m->M, L, m->a);
   return 1;
 }
 
-/* Pushes the reference of a new actor, which is starting; or raises, and there is none. */
-static mc_actor *make_actor(lua_State *L, mc_lua *M, mc_type *type, int klass,
-                            bool fleeting) {
-  making m = {M, type, NULL, LUA_NOREF, LUA_NOREF, fleeting};
-  luaL_checkstack(L, 8, NULL);
-  lua_pushcfunction(L, make_protected);
+/* Pushes the reference of a new actor, which is starting and lives as long as something refers to it; or
+** raises, and there is none. */
+static mc_actor *make_fleeting(lua_State *L, mc_lua *M, mc_type *type, int klass) {
+  making m = {M, type, NULL, LUA_NOREF, LUA_NOREF};
+  lua_pushcfunction(L, make_fleeting_protected);
   lua_pushlightuserdata(L, &m);
   lua_pushvalue(L, klass);
   if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
@@ -309,6 +312,31 @@ static mc_actor *make_actor(lua_State *L, mc_lua *M, mc_type *type, int klass,
   m.a->klass = m.klass;
   tell(M, MC_ON_ASSIGN, m.a);
   return m.a;
+}
+
+/* Pushes the reference of a new actor, which is starting; or raises, and there is none. What can raise
+** comes before the actor. */
+static mc_actor *make_actor(lua_State *L, mc_lua *M, mc_type *type, int klass) {
+  mc_lua_class *class = push_class_meta(L, klass);
+  mc_lua_ref *ref = mc__lua_new_ref(L, type);
+  lua_newtable(L);
+  lua_rawgeti(L, -3, MC_INSTANCE);
+  lua_setmetatable(L, -2);
+  mc__lua_place_ref(M, L, lua_gettop(L) - 1); /* the last that may run a finaliser */
+  int reference = class_reference(L, klass, class);
+  int object = luaL_ref(L, LUA_REGISTRYINDEX);
+  mc_actor *a = mc_actor_new(M->node, type);
+  if (!a) {
+    luaL_unref(L, LUA_REGISTRYINDEX, object);
+    no_actor(L);
+  }
+  lua_replace(L, -2);
+  mc_actor_address(a, &ref->to);
+  class->count++;
+  a->object = object;
+  a->klass = reference;
+  tell(M, MC_ON_ASSIGN, a);
+  return a;
 }
 
 static void make_ready(mc_lua *M, mc_actor *a) {
@@ -417,27 +445,28 @@ static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int init, int first,
   return 1;
 }
 
-static int make(lua_State *L, bool fleeting) {
+static int make(lua_State *L,
+                mc_actor *make_one(lua_State *L, mc_lua *M, mc_type *type, int klass)) {
   mc_lua *M = mc__lua_of(L);
   mc_type *type = check_class(L, 1);
   int nargs = lua_gettop(L) - 1, init = nargs + 2;
-  luaL_checkstack(L, 16, NULL);
-  lua_pushliteral(L, "init");
+  luaL_checkstack(L, 24, NULL);
+  lua_pushvalue(L, lua_upvalueindex(1));
   if (lua_rawget(L, 1) == LUA_TNIL && !M->encoding) {
-    make_ready(M, make_actor(L, M, type, 1, fleeting));
+    make_ready(M, make_one(L, M, type, 1));
     return 1;
   }
   mc__lua_check_await(L, M, type->name);
   mc__lua_task_reserve(M, L);
-  mc_actor *a = make_actor(L, M, type, 1, fleeting);
+  mc_actor *a = make_one(L, M, type, 1);
   return run_init(L, M, a, init, 2, nargs);
 }
 
-/* core.spawn(class, ...) -> ref of a new actor on this node */
-static int l_spawn(lua_State *L) { return make(L, false); }
+/* core.spawn(class, ...) -> ref of a new actor on this node. Upvalue 1: "init". */
+static int l_spawn(lua_State *L) { return make(L, make_actor); }
 
 /* core.new(class, ...): the same for an actor that ends when nothing here refers to it. */
-static int l_new(lua_State *L) { return make(L, true); }
+static int l_new(lua_State *L) { return make(L, make_fleeting); }
 
 /* core.first(class, secret): the node's own actor, at instance 1. */
 static int l_first(lua_State *L) {
@@ -447,7 +476,7 @@ static int l_first(lua_State *L) {
   const char *secret = luaL_checklstring(L, 2, &len);
   luaL_argcheck(L, len == MC_SECRET_SIZE, 2, "a secret is 16 bytes");
   mc_actor *a = mc_actor_first(M->node, type, (const uint8_t *)secret);
-  if (!a) return mc__lua_raise(L, MC_E_OUT_OF_MEMORY, "no memory for another actor");
+  if (!a) return no_actor(L);
   push_object(L, 1);
   a->object = luaL_ref(L, LUA_REGISTRYINDEX);
   a->klass = hold_class(L, 1);
@@ -549,10 +578,18 @@ void mc__lua_resign(void *ud, mc_actor *a) {
 
 void mc__lua_open_actor(lua_State *L, mc_lua *M) {
   (void)M;
-  static const luaL_Reg functions[] = {
-      {"define", l_define},     {"class", l_class}, {"class_name", l_class_name},
-      {"protocol", l_protocol}, {"spawn", l_spawn}, {"new", l_new},
-      {"first", l_first},       {"self", l_self},   {"become", l_become},
-      {"load", l_load},         {"on", l_on},       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"define", l_define},
+                                       {"class", l_class},
+                                       {"class_name", l_class_name},
+                                       {"protocol", l_protocol},
+                                       {"first", l_first},
+                                       {"self", l_self},
+                                       {"become", l_become},
+                                       {"load", l_load},
+                                       {"on", l_on},
+                                       {NULL, NULL}};
+  static const luaL_Reg makers[] = {{"spawn", l_spawn}, {"new", l_new}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  lua_pushliteral(L, "init");
+  luaL_setfuncs(L, makers, 1);
 }

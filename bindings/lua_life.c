@@ -149,7 +149,7 @@ void mc__lua_life_over(mc_lua *M, mc_actor *a) {
   lua_pop(M->L, 1);
 }
 
-static int weak_table(lua_State *L, const char *mode) {
+int mc__lua_weak_table(lua_State *L, const char *mode) {
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushstring(L, mode);
@@ -159,9 +159,9 @@ static int weak_table(lua_State *L, const char *mode) {
 }
 
 void mc__lua_open_life(lua_State *L, mc_lua *M) {
-  M->objects = weak_table(L, "v");
-  M->lives = weak_table(L, "k");
-  M->asides = weak_table(L, "v");
+  M->objects = mc__lua_weak_table(L, "v");
+  M->lives = mc__lua_weak_table(L, "k");
+  M->asides = mc__lua_weak_table(L, "v");
   luaL_newmetatable(L, ANCHOR);
   lua_pushcfunction(L, l_anchor_gc);
   lua_setfield(L, -2, "__gc");

@@ -183,7 +183,7 @@ struct mc_lua {
   mc_lua_key keys[MC_KEYS];            /* each where its bytes say */
   lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
   /* registry references */
-  int error_meta, ref_cache, map_meta, bytes_meta, codecs, traces, explain, handles;
+  int error_meta, refs, own_refs, map_meta, bytes_meta, codecs, traces, explain, handles;
   int around_call, around_handler, packed_meta;
   int codec;           /* number of the one that calls use by default */
   int on[MC_ON_COUNT]; /* the functions of mc.on, 0 when there is none */
@@ -298,6 +298,10 @@ void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *ty
 /* The same for a new actor, with room for one user value. */
 void mc__lua_push_holding_ref(mc_lua *M, lua_State *L, const mc_address *to,
                               mc_type *type);
+/* Pushes a reference without an address, and stands the one at an index where that of the actor is looked
+** for which will be made next: nothing that collects garbage may come before that. */
+mc_lua_ref *mc__lua_new_ref(lua_State *L, mc_type *type);
+void mc__lua_place_ref(mc_lua *M, lua_State *L, int ref);
 /* A new definition: references look their methods up again. */
 void mc__lua_forget_methods(lua_State *L, mc_type *type);
 void mc__lua_open_ref(lua_State *L, mc_lua *M);
@@ -446,6 +450,8 @@ void mc__lua_reap(mc_lua *M);
 /* The stop of such an actor failed for want of memory. */
 void mc__lua_reap_later(mc_lua *M, mc_actor *a);
 void mc__lua_life_over(mc_lua *M, mc_actor *a);
+/* A new table, at what it returns in the registry. */
+int mc__lua_weak_table(lua_State *L, const char *mode);
 void mc__lua_open_life(lua_State *L, mc_lua *M);
 /* lua_redaction.c */
 /* The coroutine of t has raised what is on top of it, and its traceback (or nil) is on top of L. When the

@@ -1,7 +1,14 @@
 /*
 ** References: a full userdata with the actor's address and type. One metatable per type, so that a
-** method is one lookup; a weak cache, so that one actor has one reference here and equality is
+** method is one lookup; weak tables, so that one actor has one reference here and equality is
 ** identity. The names of a reference belong to the user: everything else is a function of mc.
+**
+**   M->own_refs[place] = reference    of an actor of this node: places are few and used again
+**   M->refs[address] = reference      of any other: elsewhere, ended, or not of the type that was said
+**
+** A reference that outlives its actor goes from the first to the second when another gets its place. Only
+** actors that live get a place in the first: Lua hashes integers without a seed, and a sender could choose
+** ids that all fall together.
 **
 ** As a string an address is "node.incarnation/instance/secret", the numbers and the secret in hex.
 */
@@ -125,26 +132,98 @@ void mc__lua_forget_methods(lua_State *L, mc_type *type) {
   lua_pop(L, 1);
 }
 
-static void push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type,
-                     int uservalues) {
+static mc_lua_ref *new_ref(lua_State *L, mc_type *type, int uservalues) {
+  mc_lua_ref *ref = lua_newuserdatauv(L, sizeof *ref, uservalues);
+  memset(ref, 0, sizeof *ref);
+  ref->mark = &MARK;
+  ref->type = type;
+  push_metatable(L, type);
+  lua_setmetatable(L, -2);
+  return ref;
+}
+
+static bool is_of(const mc_lua_ref *ref, const mc_address *to, const mc_type *type) {
+  return ref->to.instance == to->instance && ref->to.peer == to->peer &&
+         ref->type == type && memcmp(ref->to.secret, to->secret, MC_SECRET_SIZE) == 0;
+}
+
+/* Pushes M->refs and the address as its key. */
+static void push_key(mc_lua *M, lua_State *L, const mc_address *to, const mc_type *type) {
   char key[sizeof to->instance + sizeof to->peer + MC_SECRET_SIZE + sizeof type];
   memcpy(key, &to->instance, 8);
   memcpy(key + 8, &to->peer, 4);
   memcpy(key + 12, to->secret, MC_SECRET_SIZE);
   memcpy(key + 12 + MC_SECRET_SIZE, &type, sizeof type);
-  luaL_checkstack(L, 10, NULL); /* a type's first reference needs 7 */
-  lua_rawgeti(L, LUA_REGISTRYINDEX, M->ref_cache);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->refs);
   lua_pushlstring(L, key, sizeof key);
+}
+
+/* Pushes M->own_refs and what stands at that place: the reference of an actor that is there, or was. */
+static const mc_lua_ref *push_at_place(mc_lua *M, lua_State *L, uint32_t index) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->own_refs);
+  lua_rawgeti(L, -1, (lua_Integer)index + 1);
+  return lua_touserdata(L, -1);
+}
+
+/* Takes the reference on top from its place in the table below, for that of another actor. */
+static void make_room(mc_lua *M, lua_State *L, uint32_t index, const mc_lua_ref *ref) {
+  lua_pushnil(L);
+  lua_rawseti(L, -3, (lua_Integer)index + 1);
+  if (!ref->to.instance) return; /* its actor was never made */
+  push_key(M, L, &ref->to, ref->type);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Pushes the reference of an actor of this node, or nothing and returns false: none of that type is. */
+static bool push_own(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type,
+                     int uservalues) {
+  uint32_t index = mc_actor_index(to->instance);
+  const mc_lua_ref *there = push_at_place(M, L, index);
+  if (there && is_of(there, to, type)) return lua_replace(L, -2), true;
+  const mc_actor *a = mc_actor_at(M->node, to);
+  if (!a || a->type != type) return lua_pop(L, 2), false;
+  if (there) make_room(M, L, index, there);
+  lua_pop(L, 2);
+  new_ref(L, type, uservalues)->to = *to;
+  there = push_at_place(M, L, index);
+  if (there) { /* a finaliser asked for it, too */
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return true;
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)index + 1);
+  lua_pop(L, 1);
+  return true;
+}
+
+mc_lua_ref *mc__lua_new_ref(lua_State *L, mc_type *type) { return new_ref(L, type, 0); }
+
+void mc__lua_place_ref(mc_lua *M, lua_State *L, int ref) {
+  uint32_t index = mc_actor_next_index(M->node);
+  for (const mc_lua_ref *there; (there = push_at_place(M, L, index));
+       index = mc_actor_next_index(M->node)) { /* a finaliser may have made an actor */
+    make_room(M, L, index, there);
+    lua_pop(L, 2);
+  }
+  lua_pop(L, 1);
+  lua_pushvalue(L, ref);
+  lua_rawseti(L, -2, (lua_Integer)index + 1);
+  lua_pop(L, 1);
+}
+
+static void push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type,
+                     int uservalues) {
+  luaL_checkstack(L, 12, NULL); /* a type's first reference needs 9 */
+  if (to->peer == MC_SELF && push_own(M, L, to, type, uservalues)) return;
+  push_key(M, L, to, type);
   lua_pushvalue(L, -1);
   if (lua_rawget(L, -3) == LUA_TNIL) {
     lua_pop(L, 1);
-    mc_lua_ref *ref = lua_newuserdatauv(L, sizeof *ref, uservalues);
-    memset(ref, 0, sizeof *ref);
-    ref->mark = &MARK;
-    ref->to = *to;
-    ref->type = type;
-    push_metatable(L, type);
-    lua_setmetatable(L, -2);
+    new_ref(L, type, uservalues)->to = *to;
     lua_pushvalue(L, -1);
     lua_insert(L, -4);
     lua_rawset(L, -3);
@@ -335,10 +414,6 @@ void mc__lua_open_ref(lua_State *L, mc_lua *M) {
                                        {"node_name", l_node_name},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  M->ref_cache = luaL_ref(L, LUA_REGISTRYINDEX);
+  M->refs = mc__lua_weak_table(L, "v");
+  M->own_refs = mc__lua_weak_table(L, "v");
 }

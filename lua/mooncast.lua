@@ -143,7 +143,7 @@ mc.share = core.share
 
 --- Living -----------------------------------------------------------------------------------------
 
-local infos = node.infos
+local type, infos, checked, spawn_here = type, node.infos, node.checked, core.spawn
 
 local function target_of(target)
   local class = type(target) == "table" and (core.class_name(target) and target or target[1])
@@ -158,6 +158,9 @@ end
 -- @treturn ref its reference
 -- Raises what init raised, and node_down, unknown_node, unsendable, version_mismatch.
 function mc.spawn(target, ...)
+  if type(target) == "table" and checked[target[1]] and target.on == self_name then
+    return spawn_here(target[1], ...)
+  end
   if infos[target] then return node.spawn(node.least_loaded(), target, ...) end
   local class, where = target_of(target)
   return node.spawn(where or node.least_loaded(), class, ...)

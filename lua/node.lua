@@ -384,25 +384,29 @@ function Node:settle(sender, tokens)
   end
 end
 
-local function check_sites_once(info)
-  if info.checked == definition then return end
-  check_sites(info)
-  info.checked = definition
+-- The types that were spawned here before.
+node.checked = setmetatable({}, { __mode = "k" })
+local checked = node.checked
+
+local function check_sites_once(class)
+  if checked[class] then return end
+  check_sites(infos[class])
+  checked[class] = true
 end
 
 --- Makes an actor here that lives as long as something here refers to it. Returns the ref.
 function node.new(class, ...)
-  check_sites_once(node.infos[class])
+  check_sites_once(class)
   return core.new(class, ...)
 end
 
 --- Spawns on a node of the same host. Returns the ref.
 function node.spawn(where, class, ...)
-  local info = infos[class]
   if where == self_name then
-    if info.checked ~= definition then check_sites_once(info) end
+    check_sites_once(class)
     return core.spawn(class, ...)
   end
+  local info = infos[class]
   local sibling = node.siblings[where]
   if not sibling then core.error("unknown_node", "there is no node " .. tostring(where)) end
   sibling.load = sibling.load + 1

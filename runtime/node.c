@@ -30,8 +30,20 @@ double mc_node_seen(const mc_node *n) { return n->now_ms; }
 
 void mc_node_set_call_timeout(mc_node *n, double ms) { n->call_timeout_ms = ms; }
 
+/* Asking the host costs more than making an actor, so it is asked for many bytes at a time. None is given
+** twice, and none stays here that was given. */
 void mc_node_random(mc_node *n, void *out, size_t len) {
-  n->host.random(n->host.ud, out, len);
+  if (len > sizeof n->random) {
+    n->host.random(n->host.ud, out, len);
+    return;
+  }
+  if (n->random_left < len) {
+    n->host.random(n->host.ud, n->random, sizeof n->random);
+    n->random_left = sizeof n->random;
+  }
+  uint8_t *from = n->random + (n->random_left -= len);
+  memcpy(out, from, len);
+  memset(from, 0, len);
 }
 
 mc_node *mc_node_new(const mc_config *config) {

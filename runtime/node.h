@@ -249,6 +249,7 @@ typedef struct mc_owed {
 } mc_owed;
 
 enum { MC_OWED = 64, MC_OWED_MS = 1 };
+enum { MC_RANDOM_AHEAD = 1024 };
 
 /* False while there is still no memory. */
 bool mc__owed_pay(mc_node *n);
@@ -282,6 +283,8 @@ struct mc_node {
   mc_buf scratch; /* arguments on their way to a mailbox of this node */
   mc_buf lent;    /* the same, while the language reads them */
   uint64_t turn_counter, probe_counter;
+  uint8_t random[MC_RANDOM_AHEAD]; /* the first random_left are still to be given */
+  size_t random_left;
 
   mc_task *ready_first, *ready_last;
   uint64_t ready_count;

@@ -212,8 +212,16 @@ mc_actor *mc_actor_first(mc_node *n, mc_type *type,
   return a;
 }
 
+uint32_t mc_actor_index(uint64_t instance) {
+  return instance == MC_FIRST_INSTANCE ? 0 : (uint32_t)(instance & (MC_MAX_SLOTS - 1));
+}
+
+uint32_t mc_actor_next_index(const mc_node *n) {
+  return n->actor_free ? n->actor_free - 1 : n->actor_count;
+}
+
 mc_actor *mc__actor_find(const mc_node *n, uint64_t instance) {
-  uint64_t index = instance == MC_FIRST_INSTANCE ? 0 : instance & (MC_MAX_SLOTS - 1);
+  uint32_t index = mc_actor_index(instance);
   if (index >= n->actor_count) return NULL;
   mc_actor *a = n->actors[index].actor;
   return a && a->instance == instance ? a : NULL;
@@ -237,7 +245,7 @@ void mc_actor_address(const mc_actor *a, mc_address *out) {
 }
 
 static void slot_release(mc_node *n, mc_actor *a) {
-  uint32_t index = a->instance == 1 ? 0 : (uint32_t)(a->instance & (MC_MAX_SLOTS - 1));
+  uint32_t index = mc_actor_index(a->instance);
   mc_actor_slot *s = &n->actors[index];
   s->actor = NULL;
   s->generation = s->generation == MC_GENERATIONS ? 1 : s->generation + 1;

@@ -347,22 +347,22 @@ struct mc_actor {
   uint64_t instance;
   uint8_t secret[MC_SECRET_SIZE];
   mc_type *type;
-  int object, klass; /* the language's */
-  bool held;         /* the same: only its references hold it */
-  uint8_t orphan;    /* the same: nobody refers to it any more */
-  mc_actor *next_orphan;
-  mc_turn *turns; /* running */
+  int object, klass;     /* the language's */
+  mc_actor *next_orphan; /* the same */
+  mc_turn *turns;        /* running */
   struct mc_message *first, *last;
-  uint32_t waiting;           /* messages in the mailbox */
-  size_t waiting_bytes;       /* what they take */
+  size_t waiting_bytes;       /* what the messages in the mailbox take */
+  uint32_t waiting;           /* how many they are */
   uint32_t eager, stops;      /* of them: may start while a handler awaits; stops */
-  mc_timer probe;             /* when the next one of them is probed */
   uint32_t holds;             /* while there are any only a stop starts */
-  bool starting, stopping;    /* init is not done; a stop is being handled */
-  bool draining;              /* its mailbox is being started right now */
-  struct mc_message *current; /* that one of it */
+  mc_timer probe;             /* when the next message is probed */
+  struct mc_message *current; /* that is being started right now */
   mc_actor *around;           /* whose mailbox was being started before */
+  bool draining;              /* its own is */
+  bool starting, stopping;    /* init is not done; a stop is being handled */
   bool ended;                 /* its stop was handled, or a handler's error ends it */
+  bool held;                  /* the language's: only its references hold it */
+  uint8_t orphan;             /* the same: nobody refers to it any more */
   mc_waits senders;           /* local casts that wait for room */
   struct mc_handled *handled; /* casts per peer that no credit was given back for */
 };
@@ -437,6 +437,10 @@ void mc_actor_release(mc_node *n, mc_actor *a);
 ** resigns. */
 void mc_actor_end(mc_node *n, mc_actor *a);
 mc_actor *mc_actor_at(const mc_node *n, const mc_address *to);
+/* The place of an instance among the actors of its node, from 0 on, which no two that live share; and the
+** place that the next actor will have. */
+uint32_t mc_actor_index(uint64_t instance);
+uint32_t mc_actor_next_index(const mc_node *n);
 void mc_actor_address(const mc_actor *a, mc_address *out);
 
 /* ---- node ----------------------------------------------------------------------------------- */

@@ -282,6 +282,26 @@ describe("a reference", function()
     mc.stop(friend)
   end)
 
+  it("outlives its actor as the same key, also when others took its actor's place [B14]", function()
+    local friend = mc.spawn({ Friend, on = world.other() })
+    friend:introduce(here)
+    mc.stop(here)
+    local seen, others = { [here] = true, [friend:kept()] = true }, {}
+    for i = 1, 20 do
+      others[i] = mc.spawn({ Greeter, on = mc.node() }, tostring(i))
+      seen[friend:kept()] = true
+      assert.equal(here, next(seen))
+      assert.is_nil(next(seen, here))
+    end
+    for i, other in ipairs(others) do
+      assert.equal("Hello, " .. i .. "!", other:hello())
+      assert.equal(other, mc.resolve(Greeter, mc.id(other)))
+      mc.stop(other)
+    end
+    assert.equal("dead_actor", raised(here.hello, here).code)
+    mc.stop(friend)
+  end)
+
   it("is what to pass for a callback: a function is refused with that advice [B15]", function()
     for _, g in ipairs { here, there } do
       local before = mc.stats()

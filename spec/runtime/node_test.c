@@ -378,6 +378,26 @@ static void each_allocation(void) {
   CHECK(n > 50 && n < 10000);
 }
 
+/* ---- random bytes ------------------------------------------------------------------------------ */
+
+/* No 8 bytes of what was given stand in the node any more, nor come again. */
+static void random_once(void) {
+  enum { TIMES = 500 };
+  uint64_t given[TIMES][2];
+  world *w = world_new(1, 0);
+  const uint8_t *inside = (const uint8_t *)w->node[0].n;
+  for (int i = 0; i < TIMES; i++) {
+    mc_node_random(w->node[0].n, given[i], i % 3 ? 16 : 9);
+    for (int j = 0; j < i; j++) CHECK(memcmp(given[i], given[j], 8) != 0);
+    for (size_t at = 0; at + 8 <= sizeof(mc_node); at++)
+      CHECK(memcmp(inside + at, given[i], 8) != 0);
+  }
+  uint8_t many[2 * MC_RANDOM_AHEAD] = {0};
+  mc_node_random(w->node[0].n, many, sizeof many);
+  CHECK(memcmp(many, many + MC_RANDOM_AHEAD, MC_RANDOM_AHEAD) != 0);
+  world_free(w);
+}
+
 static const check_test tests[] = {
     {"node: a stream may be cut anywhere, twice", cut_anywhere},
     {"node: each flipped bit breaks the link or does no harm; calls settle once [D5]",
@@ -391,6 +411,7 @@ static const check_test tests[] = {
     {"node: the host may learn in send that the peer is dead [E4]", dead_in_send},
     {"node: tasks take turns, within the budget", budget},
     {"node: a link may be given up inside a callback", down_while_settling},
+    {"node: random bytes are given once, and not kept", random_once},
     {"node: each allocation may fail: nothing leaks, hangs or is settled twice",
      each_allocation},
 };

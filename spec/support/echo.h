@@ -200,6 +200,7 @@ static inline void echo_open(echo *e) {
   reentrant->reentrant = true;
   for (int i = 0; i < 5; i++) {
     mc_actor *a = mc_actor_new(e->node, i == 3 ? reentrant : e->type);
+    for (int j = 0; j < MC_SECRET_SIZE; j++) a->secret[j] = (uint8_t)j;
     if (i == 4) a->secret[0] = ECHO_SECRET;
     mc_actor_ready(e->node, a);
   }
