@@ -3,7 +3,7 @@
 // SUITES="lua", ONLY="system" (of the JavaScript suite the files with that in their paths) some of it. The last line is the sum.
 import { engineNames, openPage } from "../spec/browser/engines.js";
 import { startServer } from "../spec/browser/server.js";
-import { jsSuite, luaSuite } from "../spec/browser/suites.js";
+import { jsSuite, luaSuite, transcript } from "../spec/browser/suites.js";
 
 const chosen = (name, all) => process.env[name]?.split(/[\s,]+/).filter(Boolean) ?? all;
 const ENGINES = chosen("ENGINES", engineNames);
@@ -110,7 +110,11 @@ async function runPage(engine, mode, suite) {
   const run = new Run();
   const server = await startServer({
     isolated: mode === "isolated",
-    routes: { "/lua-suite.json": async () => luaSuite(), "/js-suite.json": async () => jsSuite(process.env.ONLY) },
+    routes: {
+      "/lua-suite.json": async () => luaSuite(),
+      "/js-suite.json": async () => jsSuite(process.env.ONLY),
+      "/transcript.json": async () => transcript(),
+    },
     onReport: (report) => run.hear(report),
     onMissing: (path) => run.fail(`the page asked for ${path}, which is not there`),
   });

@@ -4,6 +4,7 @@
  * interleave.
  */
 import { ActorError } from "./errors.js";
+import { Signatures } from "./signature.js";
 import { Turn } from "./turn.js";
 
 /** Messages waiting in one mailbox: MC_MAILBOX_BOUND. */
@@ -101,14 +102,16 @@ export class HostActor {
    * @param {import("./ref.js").Address} address
    * @param {object} object
    * @param {object} node the host node: now, turnId, callFrom, castFrom, actorEnded, probeLater, unsettled
-   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number }} options
+   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number, signatures?: Record<string, string> }} options
    */
-  constructor(address, object, node, { reentrant = false, interleave = [], mailbox = MAILBOX_BOUND, permanent = false } = {}) {
+  constructor(address, object, node, options = {}) {
+    const { reentrant = false, interleave = [], mailbox = MAILBOX_BOUND, signatures, permanent = false } = options;
     this.address = address;
     this.object = object;
     this.reentrant = reentrant;
     this.interleave = new Set(interleave);
     this.mailbox = mailbox;
+    this.signatures = new Signatures(signatures);
     this.permanent = permanent;
     this.#node = node;
   }
@@ -195,6 +198,7 @@ export class HostActor {
     const method = methodOf(this.object, message.method);
     if (!method) throw noSuchMethod(message.method);
     const args = message.decode();
+    this.signatures.checkArguments(message.method, args);
     const context = contextFor(this.object, turn, this.#node);
     let result;
     try {
@@ -204,7 +208,9 @@ export class HostActor {
       if (turn.wasEndedBy(error)) throw new ActorError("cancelled", "it was cancelled while it ran");
       return message.raise(error);
     }
-    return message.reply(resultsOf(result));
+    const values = resultsOf(result);
+    this.signatures.checkResults(message.method, values);
+    return message.reply(values);
   }
 
   async #settled(promise, turn) {

@@ -93,8 +93,8 @@ export class HostNode {
    * Makes an object callable by those who get the reference.
    * @param {string} name its type, and what lookup finds it by
    * @param {object} object
-   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number, permanent?: boolean }} [options]
-   *   interleave: methods that may start while a handler awaits; permanent: nobody can stop it
+   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number, signatures?: Record<string, string>, permanent?: boolean }} [options]
+   *   interleave: methods that may start while a handler awaits; signatures: as of mc.actor; permanent: nobody can stop it
    * @returns {RemoteRef}
    */
   expose(name, object, options = {}) {

@@ -147,6 +147,8 @@ export interface ExposeOptions {
   interleave?: string[];
   /** Messages that may wait before calls are refused (`overloaded`); 4096 unless said otherwise. */
   mailbox?: number;
+  /** What methods take and return, by name: `{ add: "integer, integer? -> integer" }`; the words are those of mc.actor. */
+  signatures?: Record<string, string>;
 }
 
 export interface SystemOptions {

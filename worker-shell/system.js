@@ -208,7 +208,7 @@ export class System {
    * Makes an object's methods callable from Lua, where mc.lookup(name) finds it.
    * @param {string} name
    * @param {object} object
-   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number }} [options]
+   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number, signatures?: Record<string, string> }} [options]
    */
   expose(name, object, options = {}) {
     if (name === "mc.host") throw new Error("mc.host is the system's own");

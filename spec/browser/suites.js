@@ -1,4 +1,5 @@
 /** What the test pages run, collected from the project's folder. */
+import { execFileSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,4 +48,12 @@ export function luaSuite() {
   function add(path, from) {
     files[path] = readFileSync(from, "utf8");
   }
+}
+
+/** What spec/browser/transcript.test.js compares with: its program's output in Node. */
+export function transcript() {
+  const args = ["one", "two words", ""];
+  const cli = ["worker-shell/cli.js", "--workers", "1", "spec/support/transcript.lua"];
+  const expected = execFileSync("node", [...cli, ...args], { cwd: ROOT, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  return { args, expected };
 }

@@ -114,10 +114,23 @@ for (const link of links) {
       });
     });
 
-    it("send in order from the first message on, while the link is made [I6]", async () => {
+    // Siblings are linked directly. What they send goes into the new link at once, and stands there until the host,
+    // which is asked over another way, has handed the other end over: that is the switch.
+    it("send in order from the first message on, while the link is made [I6] [I7]", async () => {
       await withSystem({ link }, async (system) => {
         const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
         assert.deepEqual(await a.call("numbers", [b, 10_000]), [10_000, 0]);
+      });
+    });
+
+    it("lose nothing and keep the order when a busy host hands the link over late, in both directions [I7]", async () => {
+      await withSystem({ link }, async (system) => {
+        const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
+        const both = [a.call("numbers", [b, 10_000]), b.call("numbers", [a, 10_000])];
+        // The calls leave; then nothing is handed over for a while.
+        await sleep(0);
+        for (const till = performance.now() + 300; performance.now() < till; );
+        assert.deepEqual(await Promise.all(both), [[10_000, 0], [10_000, 0]]);
       });
     });
 
