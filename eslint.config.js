@@ -9,8 +9,9 @@ const shared = [
 const node = ["Buffer", "process", "setImmediate", "clearImmediate"];
 const page = [
   "CustomEvent", "ImageData", "Option", "history", "localStorage", "matchMedia", "requestAnimationFrame", "addEventListener", "crossOriginIsolated", "parent", "removeEventListener",
-  "document", "location", "self", "postMessage", "window", "customElements", "HTMLElement",
+  "AudioContext", "AudioWorkletNode", "OfflineAudioContext", "document", "location", "self", "postMessage", "window", "customElements", "HTMLElement",
 ];
+const worklet = ["AudioWorkletProcessor", "currentFrame", "registerActor", "registerProcessor", "sampleRate"];
 
 const known = (...names) => Object.fromEntries(names.flat().map((name) => [name, "readonly"]));
 
@@ -21,7 +22,7 @@ export default [
     languageOptions: {
       ecmaVersion: 2024,
       sourceType: "module",
-      globals: known(shared, node, page),
+      globals: known(shared, node, page, worklet),
     },
     linterOptions: { reportUnusedDisableDirectives: "error" },
     rules: {

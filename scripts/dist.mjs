@@ -1,6 +1,7 @@
 // Makes dist/, what the package ships, out of worker-shell/ and the wasm: `make dist`.
 //
-//   index.js auto.js worker.js   what a page loads: minified, without a byte that only Node needs
+//   index.js auto.js audio.js worker.js   what a page loads: minified, without a byte that only Node needs
+//   worklet.js                   what an AudioWorklet loads, one file: bundlers copy it as it is
 //   node.js cli.js worker-node.js  the same for Node, Deno and Bun, as it was written
 //   mooncast.wasm                beside them, where both look for it
 //
@@ -42,13 +43,14 @@ await rm(out, { recursive: true, force: true });
 await mkdir(out);
 await build({
   ...common,
-  entryPoints: ["index.js", "auto.js", "worker.js"].map(from),
+  entryPoints: ["index.js", "auto.js", "audio.js", "worker.js"].map(from),
   chunkNames: "[name]-[hash]",
   platform: "browser",
   target: "es2023",
   minify: true,
   plugins: [wasmBeside, withoutNode],
 });
+await build({ ...common, splitting: false, entryPoints: [from("worklet.js")], target: "es2022", minify: true });
 await build({
   ...common,
   entryPoints: { node: from("index.js"), cli: from("cli.js"), "worker-node": from("worker-node.js") },
@@ -57,6 +59,6 @@ await build({
   target: "node20",
   plugins: [wasmBeside],
 });
-for (const path of [from("index.d.ts"), from("auto.d.ts"), `${root}build/mooncast.wasm`]) {
+for (const path of [from("index.d.ts"), from("auto.d.ts"), from("audio.d.ts"), `${root}build/mooncast.wasm`]) {
   await copyFile(path, `${out}/${basename(path)}`);
 }

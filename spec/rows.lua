@@ -111,6 +111,7 @@ return {
   I9 = "worker-shell/topology.test.js",
   I12 = "browser/transcript.test.js worker-shell/transcript.test.js",
   I13 = "lua/transport_spec.lua",
+  I14 = "browser/audio.test.js",
   I15 = "browser/kill.test.js worker-shell/unshared.test.js",
   I16 = "worker-shell/size.test.js",
   I17 = "bindings/signature_spec.lua worker-shell/signature.test.js",

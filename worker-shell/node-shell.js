@@ -4,7 +4,7 @@
  *
  *   host to node                                    node to host
  *   start   module, config, link, ...               ready | failed  message
- *   data    bytes                                   data    bytes
+ *   data    bytes, from                             data    bytes, to: see attached.js
  *   accept  from, offer (a ring or a port)          connect to, offer
  *   refused to            none, or link dropped     malformed  from
  *   down    name, incarnation                       log     level, text, seq
@@ -114,19 +114,20 @@ export class NodeShell {
   #outside() {
     return {
       connect: (peer, name, incarnation) => this.#connect(peer, name, incarnation),
-      send: (peer, bytes) => (this.#isHost(peer) ? this.#sendHost(peer, bytes) : this.#loop.send(peer, bytes)),
+      send: (peer, bytes) => (this.#peers[peer]?.byHost ? this.#sendHost(peer, bytes) : this.#loop.send(peer, bytes)),
       log: (level, text) => this.#write(level, text),
     };
   }
 
-  #isHost(peer) {
-    return this.#peers[peer]?.host === true;
+  /** The host's name, and those that begin with it, stand for what is reached by its port. */
+  #peerNamed(name, incarnation) {
+    const passed = name.startsWith(`${this.#hostName}.`);
+    return { name, incarnation, byHost: passed || name === this.#hostName, to: passed ? { name, incarnation } : undefined };
   }
 
   #connect(peer, name, incarnation) {
-    const host = name === this.#hostName;
-    this.#peers[peer] = { name, incarnation, host };
-    if (host) return;
+    this.#peers[peer] = this.#peerNamed(name, incarnation);
+    if (this.#peers[peer].byHost) return;
     const { offer, transfer } = this.#loop.connect(peer);
     this.#post("connect", { to: { name, incarnation }, offer }, transfer);
   }
@@ -136,7 +137,8 @@ export class NodeShell {
     const batch = bytes.slice();
     const taken = batch.length; // posting leaves the batch empty
     this.#traffic.sent(peer, taken);
-    this.#post("data", { bytes: batch.buffer }, [batch.buffer]);
+    const { to } = this.#peers[peer];
+    this.#post("data", { bytes: batch.buffer, to }, [batch.buffer]);
     return taken;
   }
 
@@ -164,14 +166,15 @@ export class NodeShell {
   /** The number of a peer that the host names. */
   #peer({ name, incarnation }) {
     const peer = this.#instance.peer(name, incarnation);
-    this.#peers[peer] ??= { name, incarnation, host: name === this.#hostName };
+    this.#peers[peer] ??= this.#peerNamed(name, incarnation);
     return peer;
   }
 
-  data({ bytes }) {
-    if (!this.#loop.deliver(this.#hostPeer, new Uint8Array(bytes))) {
-      throw new Error("the link from the host is malformed");
-    }
+  data({ bytes, from }) {
+    const peer = from ? this.#peer(from) : this.#hostPeer;
+    if (this.#loop.deliver(peer, new Uint8Array(bytes))) return;
+    if (!from) throw new Error("the link from the host is malformed");
+    this.#malformed(peer);
   }
 
   accept({ from, offer }) {

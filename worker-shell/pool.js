@@ -49,7 +49,7 @@ export class Pool {
 
   /**
    * @param {PoolOptions} options
-   * @param {{ data: Function, event: Function, exit: Function, down: Function, foreign: Function, started: Function }} listener
+   * @param {{ data: Function, pass: Function, event: Function, exit: Function, down: Function, foreign: Function, started: Function }} listener
    */
   constructor(options, listener) {
     this.#options = options;
@@ -150,9 +150,10 @@ export class Pool {
   /* ---- what nodes say ------------------------------------------------------------------------- */
 
   #hub() {
-    const { data, event, exit, foreign } = this.#listener;
+    const { data, pass, event, exit, foreign } = this.#listener;
     return {
       data,
+      pass,
       event,
       exit,
       foreign,

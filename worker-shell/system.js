@@ -2,6 +2,7 @@
  * A system: the Lua nodes that one host has started, and the host itself, a node that hosts
  * JavaScript actors.
  */
+import { Attached } from "./attached.js";
 import { ActorError, errorText } from "./errors.js";
 import { Events } from "./events.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -72,6 +73,7 @@ export class System {
   #link;
   #host;
   #pool;
+  #attached;
   #events = new Events();
   #heartbeat;
   #closing;
@@ -92,6 +94,7 @@ export class System {
     }
     this.#host = this.#makeHost();
     this.#spawns = new Spawns(this.#host.name);
+    this.#attached = this.#makeAttached();
     this.#pool = this.#makePool(module, this.#exposeHost());
   }
 
@@ -101,7 +104,7 @@ export class System {
       callTimeout: this.#options.callTimeout ?? DEFAULT_CALL_TIMEOUT_MS,
       codec: this.#options.codec,
       permits: (to) => this.#permits("host", to),
-      connect: (name, incarnation) => this.#pool.route(name, incarnation),
+      connect: (name, incarnation) => this.#route(name, incarnation),
       onError: (text) => this.#event("host", { type: "log", level: "error", text }),
       onMalformed: (peer, error) => this.#dropped(peer, error),
     });
@@ -133,7 +136,7 @@ export class System {
     const host = {
       start_node: (parent) => this.#startFor(parent),
       stop_node: (name) => this.#stopIfThere(name),
-      lookup: (name) => this.#host.lookup(name),
+      lookup: (name) => this.#find(name),
       exit: (code) => this.#exit(code),
     };
     return this.#host.expose("mc.host", host, { reentrant: true, permanent: true });
@@ -163,6 +166,7 @@ export class System {
       },
       {
         data: (node, bytes) => this.#host.deliver(node.name, node.incarnation, bytes),
+        pass: (node, to, bytes) => this.#pass(node, to, bytes),
         event: (node, event) => this.#event(node.name, event),
         exit: (node, status) => this.#exit(status),
         down: (node, cause) => this.#down(node, cause),
@@ -201,7 +205,12 @@ export class System {
 
   /** What was exposed under this name. @returns {Promise<import("./ref.js").RemoteRef | undefined>} */
   async lookup(name) {
-    return this.#host.lookup(name);
+    return this.#find(name);
+  }
+
+  #find(name) {
+    const address = this.#attached.find(name);
+    return this.#host.lookup(name) ?? (address && this.#host.refs.get(address));
   }
 
   /**
@@ -221,6 +230,48 @@ export class System {
     if (!node) throw new ActorError("unknown_node", `there is no node ${name}`, { node: name });
     const { incarnation, secret } = node;
     return this.#host.refs.get({ node: name, incarnation, secret, ...NODE_ACTOR });
+  }
+
+  /* ---- nodes behind ports --------------------------------------------------------------------- */
+
+  #makeAttached() {
+    const { name, incarnation } = this.#host;
+    return new Attached({
+      host: { name, incarnation },
+      pass: (node, to, bytes) => this.#pass(node, to, bytes),
+      malformed: (node, from) => this.#pool.refuse(from, node),
+      log: (node, { level, text }) => this.#event(node.name, { type: "log", level, text }),
+      down: (node, cause) => this.#attachedDown(node, cause),
+    });
+  }
+
+  /**
+   * Makes a node of what is at the other end of a port, a PortNode. Resolves when it is ready.
+   * @param {MessagePort} port @param {object} [more] what it gets to know @param {Transferable[]} [transfer]
+   */
+  attach(port, more = {}, transfer = []) {
+    const { callTimeout = DEFAULT_CALL_TIMEOUT_MS, codec } = this.#options;
+    return this.#attached.attach(port, { callTimeout, codec, more }, transfer);
+  }
+
+  /** The way to a node, or the code of the error that explains why there is none. */
+  #route(name, incarnation) {
+    const attached = this.#attached.route(name, incarnation);
+    return attached === "unknown_node" ? this.#pool.route(name, incarnation) : attached;
+  }
+
+  /** What a node sent to one that it has no link to. */
+  #pass(from, to, bytes) {
+    const { name, incarnation } = this.#host;
+    if (to.name === name && to.incarnation === incarnation) return this.#host.deliver(from.name, from.incarnation, bytes);
+    const target = this.#route(to.name, to.incarnation);
+    return typeof target === "string" ? from.post("down", to) : target.pass(from, bytes);
+  }
+
+  #attachedDown({ name, incarnation }, cause) {
+    this.#host.peerDown(name, incarnation, cause.code);
+    for (const node of this.#pool.list()) node.post("down", { name, incarnation });
+    if (!this.#closing) this.#events.push({ type: "down", node: name, code: cause.code, reason: cause.message });
   }
 
   /* ---- programs ------------------------------------------------------------------------------- */
@@ -313,6 +364,7 @@ export class System {
     for (const other of this.#others(node)) {
       this.nodeActor(other.name).cast("peer_down", [node.name, node.incarnation]).catch(() => {});
     }
+    this.#attached.peerDown(node.name, node.incarnation);
     if (this.#closing) return;
     this.#events.push({ type: "down", node: node.name, code: cause.code, reason: cause.message });
   }
@@ -401,6 +453,7 @@ export class System {
   async #close() {
     this.#heartbeat?.stop();
     this.#host.close();
+    this.#attached.close();
     await this.#pool.close();
     this.#events.end();
   }
@@ -410,6 +463,7 @@ export class System {
     this.#closing ??= Promise.resolve();
     this.#heartbeat?.stop();
     this.#host.close();
+    this.#attached.close();
     await Promise.all(this.#pool.list().map((node) => node.kill("closed", "the system was closed")));
     this.#events.end();
   }

@@ -14,6 +14,7 @@ const GOODBYE_MS = 500;
 /**
  * @typedef {object} Hub what the system does for its nodes
  * @property {(handle: WorkerHandle, bytes: Uint8Array) => void} data
+ * @property {(handle: WorkerHandle, to: object, bytes: Uint8Array) => void} pass what is for a node that the host has a port to
  * @property {(handle: WorkerHandle, message: object) => void} connect
  * @property {(handle: WorkerHandle, message: object) => void} malformed it dropped somebody's link
  * @property {(handle: WorkerHandle, event: object) => void} event
@@ -110,9 +111,15 @@ export class WorkerHandle {
     this.#starting = undefined;
   }
 
-  data({ bytes }) {
+  /** What such a node sends to this one. @param {Uint8Array} bytes all of their buffer */
+  pass({ name, incarnation }, bytes) {
+    this.post("data", { from: { name, incarnation }, bytes: bytes.buffer }, [bytes.buffer]);
+  }
+
+  data({ bytes, to }) {
+    if (to) return this.#hub.pass(this, to, new Uint8Array(bytes));
     this.traffic.received(0, bytes.byteLength);
-    this.#hub.data(this, new Uint8Array(bytes));
+    return this.#hub.data(this, new Uint8Array(bytes));
   }
 
   connect(message) {

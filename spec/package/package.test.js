@@ -50,7 +50,7 @@ function site(name, script) {
 }
 
 /** Opens the page of a folder in Chromium until it reports, or prints what `until` waits for; what it reported. */
-async function open(folder, { isolated = false, until = () => false }) {
+async function open(folder, { isolated = false, strict = true, until = () => false }) {
   const over = {};
   over.promise = new Promise((resolve, reject) => Object.assign(over, { resolve, reject }));
   const timer = setTimeout(() => over.reject(new Error("the page said nothing")), LIMIT_MS);
@@ -58,7 +58,7 @@ async function open(folder, { isolated = false, until = () => false }) {
   const server = await startServer({
     root: folder,
     isolated,
-    strict: true,
+    strict,
     onReport: over.resolve,
     onMissing: (path) => path !== "/favicon.ico" && missing(path),
   });
@@ -85,7 +85,7 @@ describe("the package", () => {
     const manifest = JSON.parse(readFileSync(`${project}/node_modules/mooncast/package.json`, "utf8"));
     assert.equal(manifest.dependencies, undefined);
     for (const name of ["preinstall", "install", "postinstall", "prepare"]) assert.ok(!(name in manifest.scripts), name);
-    const needed = ["README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts", "dist/mooncast.wasm"];
+    const needed = ["README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts", "dist/worklet.js", "dist/mooncast.wasm"];
     for (const path of [...needed, manifest.bin.mooncast]) assert.ok(shipped.includes(path), `${path} in ${shipped.join(" ")}`);
     const others = shipped.filter((path) => !/^(dist\/|spec\/support\/\w+\.lua$|[\w.]+$)/.test(path));
     assert.deepEqual(others, []);
@@ -118,14 +118,21 @@ describe("the package in a page, under a strict content security policy", () => 
     await visit(folder, { isolated: true });
   });
 
-  it("runs the README's page", async () => {
-    const folder = `${project}/readme`;
+  /** Opens the page that stands in the documentation. */
+  async function openDocumented(path, name, options) {
+    const folder = `${project}/${name}`;
     cpSync(`${project}/node_modules/mooncast/dist`, `${folder}/mooncast`, { recursive: true });
-    const page = blocks("README.md").find(({ language }) => language === "html");
+    const page = blocks(path).find(({ language }) => language === "html");
     writeFileSync(`${folder}/index.html`, page.text);
     // What Lua prints is in the page's console.
     const printed = page.output.trim();
-    await open(folder, { until: (line) => line.includes(`"${printed}"`) });
+    await open(folder, { until: (line) => line.includes(`"${printed}"`), ...options });
+  }
+
+  it("runs the README's page", () => openDocumented("README.md", "readme"));
+
+  it("runs the page of docs/audio.md, whose script is in it, with and without shared memory", async () => {
+    for (const isolated of [false, true]) await openDocumented("docs/audio.md", "audio", { isolated, strict: false });
   });
 
   it("works through Vite without configuration", async () => {
