@@ -3,8 +3,8 @@
 ** on w1's. A link is the target's inbox, a queue of events behind a lock: batches of bytes, and that
 ** nodes came and went. Every send copies the batch once.
 **
-** Locks: system->lock guards the list of nodes and is taken before any inbox. A sender holds one
-** inbox at a time. To see whether anything can ever happen again w1 holds them all.
+** Locks: system->lock guards the list of nodes and is taken before any inbox's. A sender holds one
+** inbox's at a time. To see whether anything can ever happen again w1 holds them all.
 ** Order: what a node pushed before it ended stands in an inbox before the news of its end.
 ** A node's record is kept until the system is freed, so that a late sender finds it closed.
 **
@@ -19,17 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform.h"
+#include "native_inbox.h"
 
-typedef enum event_kind { EVENT_DATA, EVENT_UP, EVENT_DOWN } event_kind;
-
-typedef struct event {
-  struct event *next;
-  event_kind kind;
-  struct native_node *about; /* who sent, came or went */
-  size_t len;
-  uint8_t bytes[];
-} event;
+/* What a batch is taken in. Small pieces make both sides of a link work at the same time instead of in
+** lockstep; where nobody waits for an answer they grow. What is larger is taken whole: pieces of one large
+** envelope would have to be put together. */
+enum { SMALL_PIECE = 1024, LARGE_PIECE = 64 * 1024 };
+/* An event of at most that is used again. */
+enum { MOST_SPARE = 4096 };
 
 typedef enum node_state { STARTING, RUNNING, FAILED, ENDED } node_state;
 
@@ -41,16 +38,17 @@ typedef struct native_node {
   mc__lua_memory memory;
   struct native_node **targets; /* by peer; only its own thread looks */
   uint32_t target_count;
-  bool stuck;   /* there was no memory to go on: again soon */
-  event *downs; /* news of its end, one for each node that heard of its start */
+  bool stuck;      /* there was no memory to go on: again soon */
+  mc_event *downs; /* news of its end, one for each node that heard of its start */
+  mc_event *spare; /* the last one that was read, for what is sent next */
+  size_t piece;
+  uint64_t sends;
   uint64_t incarnation;
   uint8_t secret[MC_SECRET_SIZE];
   char name[MC_MAX_NAME + 1];
-  char why[512];  /* of a start that failed */
-  mc_lock *inbox; /* guards what follows */
-  event *first, **last;
-  node_state state;
-  bool asleep, stop; /* asleep: until an event, no timer */
+  char why[512]; /* of a start that failed */
+  mc_inbox inbox;
+  node_state state; /* the inbox's lock guards it */
 } native_node;
 
 struct mc_system {
@@ -59,98 +57,73 @@ struct mc_system {
   native_node *nodes; /* alive, w1 first */
   native_node *ended;
   mc_parcels *parcels; /* buffers on their way */
-  char *paths[2];      /* package.path and package.cpath of w1 */
+  atomic_int threads;  /* that run nodes, w1's counted */
+  int cores;
+  char *paths[2]; /* package.path and package.cpath of w1 */
   bool owns_state;
 };
 
-/* ---- events ---------------------------------------------------------------------------------- */
-
-static event *event_new(event_kind kind, native_node *about, const void *bytes,
-                        size_t len) {
-  event *e = malloc(sizeof *e + len);
-  if (!e) return NULL;
-  *e = (event){.kind = kind, .about = about, .len = len};
-  if (len) memcpy(e->bytes, bytes, len);
-  return e;
-}
-
-/* Takes the event; false when the node has ended. */
-static bool push(native_node *to, event *e) {
-  mc_lock_enter(to->inbox);
-  bool open = to->state != ENDED;
-  if (open) {
-    *to->last = e;
-    to->last = &e->next;
-    mc_lock_notify(to->inbox);
-  }
-  mc_lock_leave(to->inbox);
-  if (!open) free(e);
-  return open;
-}
-
-static event *take(native_node *n) {
-  mc_lock_enter(n->inbox);
-  event *list = n->first;
-  n->first = NULL;
-  n->last = &n->first;
-  mc_lock_leave(n->inbox);
-  return list;
-}
-
-static void drop(event *list) {
-  while (list) {
-    event *next = list->next;
-    free(list);
-    list = next;
-  }
-}
-
-/* Puts events back before those that came meanwhile. */
-static void put_back(native_node *n, event *list) {
-  event **end = &list;
-  while (*end) end = &(*end)->next;
-  mc_lock_enter(n->inbox);
-  *end = n->first;
-  if (!n->first) n->last = end == &list ? &n->first : end;
-  n->first = list;
-  mc_lock_leave(n->inbox);
-}
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* light userdata event: node.lua's function peer_up or peer_down */
 static int tell_protected(lua_State *L) {
-  const event *e = lua_touserdata(L, 1);
+  const mc_event *e = lua_touserdata(L, 1);
+  const native_node *about = e->about;
   lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, "mooncast.node");
-  lua_getfield(L, -1, e->kind == EVENT_UP ? "peer_up" : "peer_down");
-  lua_pushstring(L, e->about->name);
-  lua_pushinteger(L, (lua_Integer)e->about->incarnation);
-  lua_pushlstring(L, (const char *)e->about->secret, MC_SECRET_SIZE);
+  lua_getfield(L, -1, e->kind == MC_EVENT_UP ? "peer_up" : "peer_down");
+  lua_pushstring(L, about->name);
+  lua_pushinteger(L, (lua_Integer)about->incarnation);
+  lua_pushlstring(L, (const char *)about->secret, MC_SECRET_SIZE);
   lua_call(L, 3, 0);
   return 0;
 }
 
+static void deliver(native_node *n, uint32_t peer, const mc_event *e, double budget_ms) {
+  for (size_t at = 0, size; at < e->len; at += size) {
+    size = e->len - at;
+    if (size > n->piece && size <= LARGE_PIECE) size = n->piece;
+    mc__lua_deliver(n->M, peer, e->bytes + at, size);
+    if (at + size == e->len) return;
+    uint64_t before = n->sends;
+    mc__lua_step(n->M, budget_ms);
+    if (n->sends != before)
+      n->piece = SMALL_PIECE;
+    else if (n->piece < LARGE_PIECE)
+      n->piece *= 2;
+  }
+}
+
 /* False: there was no memory. */
-static bool handle(native_node *n, event *e) {
-  if (e->kind == EVENT_DOWN) mc__parcels_drop(n->system->parcels, e->about->incarnation);
-  if (e->kind != EVENT_DATA) return mc__lua_try(n->M->L, tell_protected, e);
-  uint32_t peer = mc_peer_named(n->M->node, e->about->name, strlen(e->about->name),
-                                e->about->incarnation);
+static bool handle(native_node *n, mc_event *e, double budget_ms) {
+  const native_node *about = e->about;
+  if (e->kind == MC_EVENT_DOWN) mc__parcels_drop(n->system->parcels, about->incarnation);
+  if (e->kind != MC_EVENT_DATA) return mc__lua_try(n->M->L, tell_protected, e);
+  uint32_t peer =
+      mc_peer_named(n->M->node, about->name, strlen(about->name), about->incarnation);
   if (peer == UINT32_MAX) return false;
-  mc__lua_deliver(n->M, peer, e->bytes, e->len);
+  deliver(n, peer, e, budget_ms);
   return true;
+}
+
+static void keep_or_free(native_node *n, mc_event *e) {
+  if (n->spare || e->cap > MOST_SPARE)
+    free(e);
+  else
+    n->spare = e;
 }
 
 /* What arrived, then what is ready; returns when it next wants to run. */
 static double turn(native_node *n, double budget_ms) {
   enum { AGAIN_MS = 1 };
-  event *list = take(n);
+  mc_event *list = mc__inbox_take(&n->inbox);
   n->stuck = false;
-  while (list && handle(n, list)) {
-    event *next = list->next;
-    free(list);
+  while (list && handle(n, list, budget_ms)) {
+    mc_event *next = list->next;
+    keep_or_free(n, list);
     list = next;
   }
-  if (list) put_back(n, list);
+  if (list) mc__inbox_put_back(&n->inbox, list);
   double wake = mc__lua_step(n->M, budget_ms);
   n->stuck = n->stuck || list;
   return n->stuck && wake > AGAIN_MS ? AGAIN_MS : wake;
@@ -219,16 +192,28 @@ static void lost(native_node *n, uint32_t peer, const native_node *to) {
   mc_node_peer_down(n->M->node, peer, MC_E_NODE_DOWN);
 }
 
+static mc_event *batch(native_node *n, const uint8_t *bytes, size_t len) {
+  mc_event *e = n->spare;
+  if (!e || e->cap < len) {
+    size_t cap = len < MOST_SPARE ? MOST_SPARE : len;
+    return mc__event_new(MC_EVENT_DATA, n, bytes, len, cap);
+  }
+  n->spare = NULL;
+  mc__event_fill(e, MC_EVENT_DATA, n, bytes, len);
+  return e;
+}
+
 static size_t host_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len) {
   native_node *n = ud;
-  event *e = NULL;
+  mc_event *e = NULL;
   if (peer < n->target_count || targets_grow(n, peer + TARGETS_AHEAD))
-    e = event_new(EVENT_DATA, n, bytes, len);
+    e = batch(n, bytes, len);
   if (!e) return n->stuck = true, 0;
+  n->sends++;
   native_node *to = target(n, peer);
   if (!to)
     mc_node_peer_down(n->M->node, peer, MC_E_UNKNOWN_NODE);
-  else if (push(to, e))
+  else if (mc__inbox_push(&to->inbox, e))
     return len;
   else
     lost(n, peer, to);
@@ -256,33 +241,23 @@ static void log_line(mc_lua *M, int level, const char *text, size_t len) {
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
+/* Looking again before sleeping pays only where each node has a processor of its own. */
 static void wait_inbox(native_node *n, double ms) {
-  mc_lock_enter(n->inbox);
-  if (!n->first && !n->stop && ms > 0) {
-    n->asleep = isinf(ms);
-    mc_lock_wait(n->inbox, ms);
-    n->asleep = false;
-  }
-  mc_lock_leave(n->inbox);
+  mc_system *s = n->system;
+  mc__inbox_wait(&n->inbox, ms, atomic_load(&s->threads) <= s->cores);
 }
 
 /* No node has anything to do, to read or to wait for. Called for w1, which has not either. */
 static bool all_still(mc_system *s) {
   bool still = true;
   mc_lock_enter(s->lock);
-  for (native_node *n = s->nodes; n; n = n->next) mc_lock_enter(n->inbox);
+  for (native_node *n = s->nodes; n; n = n->next) mc_lock_enter(n->inbox.lock);
   for (native_node *n = s->nodes; n; n = n->next)
-    still = still && !n->first && (n->asleep || !n->thread) && n->state == RUNNING;
-  for (native_node *n = s->nodes; n; n = n->next) mc_lock_leave(n->inbox);
+    still = still && !n->inbox.first && (n->inbox.asleep || !n->thread) &&
+            n->state == RUNNING;
+  for (native_node *n = s->nodes; n; n = n->next) mc_lock_leave(n->inbox.lock);
   mc_lock_leave(s->lock);
   return still;
-}
-
-static bool has_events(native_node *n) {
-  mc_lock_enter(n->inbox);
-  bool has = n->first != NULL;
-  mc_lock_leave(n->inbox);
-  return has;
 }
 
 double mc_system_step(mc_system *s, double budget_ms) {
@@ -295,8 +270,8 @@ double mc_system_step(mc_system *s, double budget_ms) {
     mc_lock_leave(s->lock);
   }
   for (native_node *n = s->nodes; n && !s->config.threads; n = n->next)
-    if (has_events(n)) return 0;
-  return has_events(s->nodes) ? 0 : wake;
+    if (mc__inbox_has_events(&n->inbox)) return 0;
+  return mc__inbox_has_events(&s->nodes->inbox) ? 0 : wake;
 }
 
 void mc_system_wait(mc_system *s, double ms) { wait_inbox(s->nodes, ms); }
@@ -397,25 +372,26 @@ static void delist(mc_system *s, native_node *n) {
     n->next = s->ended;
     s->ended = n;
     for (native_node *o = s->nodes; o; o = o->next) {
-      event *down = n->downs;
+      mc_event *down = n->downs;
       n->downs = down->next;
       down->next = NULL;
-      push(o, down);
+      mc__inbox_push(&o->inbox, down);
     }
   }
   mc_lock_leave(s->lock);
 }
 
+static void set_state(native_node *n, node_state state) {
+  mc_lock_enter(n->inbox.lock);
+  n->state = state;
+  mc_lock_notify(n->inbox.lock);
+  mc_lock_leave(n->inbox.lock);
+}
+
 /* No more events, and those that are there are dropped. */
 static void shut(native_node *n, node_state state) {
-  mc_lock_enter(n->inbox);
-  n->state = state;
-  event *rest = n->first;
-  n->first = NULL;
-  n->last = &n->first;
-  mc_lock_notify(n->inbox);
-  mc_lock_leave(n->inbox);
-  drop(rest);
+  set_state(n, state);
+  mc__inbox_close(&n->inbox);
 }
 
 static void close_node(native_node *n, bool close_state) {
@@ -425,36 +401,27 @@ static void close_node(native_node *n, bool close_state) {
   if (close_state) lua_close(L);
 }
 
-static bool stopping(native_node *n) {
-  mc_lock_enter(n->inbox);
-  bool stop = n->stop;
-  mc_lock_leave(n->inbox);
-  return stop;
-}
-
 static void run_node(void *ud) {
   native_node *n = ud;
   if (!open_new(n)) {
+    atomic_fetch_sub(&n->system->threads, 1);
     shut(n, FAILED);
     return;
   }
-  mc_lock_enter(n->inbox);
-  n->state = RUNNING;
-  mc_lock_notify(n->inbox);
-  mc_lock_leave(n->inbox);
-  while (!stopping(n)) wait_inbox(n, turn(n, 4));
+  set_state(n, RUNNING);
+  while (!mc__inbox_stopped(&n->inbox)) wait_inbox(n, turn(n, 4));
   delist(n->system, n);
   close_node(n, true);
+  atomic_fetch_sub(&n->system->threads, 1);
   shut(n, ENDED);
 }
 
 static native_node *node_new(mc_system *s, const char *name) {
   native_node *n = calloc(1, sizeof *n);
   if (!n) return NULL;
-  n->inbox = mc_lock_new();
-  if (!n->inbox) return free(n), NULL;
+  if (!mc__inbox_init(&n->inbox)) return free(n), NULL;
   n->system = s;
-  n->last = &n->first;
+  n->piece = SMALL_PIECE;
   snprintf(n->name, sizeof n->name, "%s", name);
   mc_platform_random(&n->incarnation, sizeof n->incarnation);
   n->incarnation &= MC_MAX_ID;
@@ -463,9 +430,12 @@ static native_node *node_new(mc_system *s, const char *name) {
 }
 
 static void node_free(native_node *n) {
-  drop(n->first);
-  drop(n->downs);
-  mc_lock_free(n->inbox);
+  for (mc_event *down = n->downs, *next; down; down = next) {
+    next = down->next;
+    free(down);
+  }
+  mc__inbox_fini(&n->inbox);
+  free(n->spare);
   free(n->targets);
   free(n);
 }
@@ -476,22 +446,24 @@ static bool launch(native_node *n) {
     n->state = open_new(n) ? RUNNING : FAILED;
     return n->state == RUNNING;
   }
+  atomic_fetch_add(&n->system->threads, 1);
   n->thread = mc_thread_start(run_node, n);
   if (!n->thread) {
+    atomic_fetch_sub(&n->system->threads, 1);
     snprintf(n->why, sizeof n->why, "cannot start node %s: no thread", n->name);
     return false;
   }
-  mc_lock_enter(n->inbox);
-  while (n->state == STARTING) mc_lock_wait(n->inbox, INFINITY);
+  mc_lock_enter(n->inbox.lock);
+  while (n->state == STARTING) mc_lock_wait(n->inbox.lock, INFINITY);
   bool ok = n->state == RUNNING;
-  mc_lock_leave(n->inbox);
+  mc_lock_leave(n->inbox.lock);
   return ok;
 }
 
 /* Appends the news of a node's start, and notes that of its end, which will follow. */
-static bool prepare(event ***last, native_node *about) {
-  event *up = event_new(EVENT_UP, about, NULL, 0);
-  event *down = event_new(EVENT_DOWN, about, NULL, 0);
+static bool prepare(mc_event ***last, native_node *about) {
+  mc_event *up = mc__event_new(MC_EVENT_UP, about, NULL, 0, 0);
+  mc_event *down = mc__event_new(MC_EVENT_DOWN, about, NULL, 0, 0);
   if (!up || !down) return free(up), free(down), false;
   **last = up;
   *last = &up->next;
@@ -500,27 +472,28 @@ static bool prepare(event ***last, native_node *about) {
   return true;
 }
 
-static void unprepare(event *news) {
+static void unprepare(mc_event *news) {
   while (news) {
-    event *next = news->next, *down = news->about->downs;
-    news->about->downs = down->next;
+    native_node *about = news->about;
+    mc_event *next = news->next, *down = about->downs;
+    about->downs = down->next;
     free(down);
     free(news);
     news = next;
   }
 }
 
-static void push_first(native_node *to, event **news) {
-  event *e = *news;
+static void push_first(native_node *to, mc_event **news) {
+  mc_event *e = *news;
   *news = e->next;
   e->next = NULL;
-  push(to, e);
+  mc__inbox_push(&to->inbox, e);
 }
 
 /* Puts a node that runs into the list and makes it and the others known to each other. False, and
 ** nothing is changed, when there is no memory. */
 static bool enlist(mc_system *s, native_node *n) {
-  event *own = NULL, **own_last = &own, *others = NULL, **others_last = &others;
+  mc_event *own = NULL, **own_last = &own, *others = NULL, **others_last = &others;
   mc_lock_enter(s->lock);
   native_node **at = &s->nodes;
   bool ok = prepare(&own_last, n);
@@ -547,20 +520,13 @@ static void discard(native_node *n) {
   node_free(n);
 }
 
-static void ask_to_stop(native_node *n) {
-  mc_lock_enter(n->inbox);
-  n->stop = true;
-  mc_lock_notify(n->inbox);
-  mc_lock_leave(n->inbox);
-}
-
 /* Joins the threads of nodes that have ended. */
 static void reap(mc_system *s) {
   mc_lock_enter(s->lock);
   for (native_node *n = s->ended; n; n = n->next) {
-    mc_lock_enter(n->inbox);
+    mc_lock_enter(n->inbox.lock);
     bool over = n->thread && n->state == ENDED;
-    mc_lock_leave(n->inbox);
+    mc_lock_leave(n->inbox.lock);
     if (!over) continue;
     mc_thread_join(n->thread);
     n->thread = NULL;
@@ -578,7 +544,7 @@ static native_node *start_node(mc_system *s, const char *name, char *why,
   if (runs) snprintf(n->why, sizeof n->why, "cannot start node %s: no memory", name);
   snprintf(why, why_size, "%s", n->why);
   if (n->thread) {
-    ask_to_stop(n);
+    mc__inbox_stop(&n->inbox);
     mc_thread_join(n->thread);
   }
   discard(n);
@@ -596,7 +562,7 @@ static void end_node(mc_system *s, native_node *n) {
   bool threaded = n->thread;
   delist(s, n);
   if (threaded) {
-    ask_to_stop(n);
+    mc__inbox_stop(&n->inbox);
     return;
   }
   close_node(n, true);
@@ -702,7 +668,9 @@ mc_system *mc_system_new(const mc_system_config *config, char *why, size_t why_s
     return snprintf(why, why_size, "no memory"), NULL;
   }
   s->config = *config;
-  int workers = config->workers > 0 ? config->workers : mc_platform_cores();
+  s->cores = mc_platform_cores();
+  atomic_init(&s->threads, 1);
+  int workers = config->workers > 0 ? config->workers : s->cores;
   bool ok = start_first(s, why, why_size);
   for (int i = 2; ok && i <= workers; i++) {
     char name[16];
