@@ -177,6 +177,14 @@ $(WASM): $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
 .PHONY: wasm
 wasm: $(WASM)
 
+# The wasm with an actor type in C, for spec/worker-shell/component.test.js.
+COMPONENT := $(W)/spec/fixtures/component.o
+$(COMPONENT): $(HEADERS) $(SELF) $(LUA)/.stamp | $(B)/deps-wasm.stamp
+$(B)/component.wasm: $(WASM_OBJECTS) $(COMPONENT) $(SELF)
+	$(EMCC) $(WASM_LDFLAGS) -o $@ $(WASM_OBJECTS) $(COMPONENT)
+.PHONY: component
+component: $(B)/component.wasm
+
 # --- the npm package ------------------------------------------------------------------------------
 
 # What it ships, and what pages load: see scripts/dist.mjs.
@@ -459,7 +467,7 @@ format: $(B)/deps-test.stamp
 	clang-format -i $(wildcard runtime/*.[ch] runtime/include/*.h bindings/*.[ch] bindings/*/*.[ch] spec/*/*.[ch])
 
 .PHONY: test-browsers
-test-browsers: wasm $(B)/deps-browsers.stamp
+test-browsers: wasm component $(B)/deps-browsers.stamp
 	@node scripts/test-browsers.mjs
 
 # Bundlers and other runtimes are installed for this alone.

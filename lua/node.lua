@@ -147,7 +147,7 @@ function node.declare(class, name, level)
     name = name,
     class = class,
     site = at.short_src .. ":" .. at.currentline,
-    from_file = at.source:sub(1, 1) == "@",
+    from_file = at.source:sub(1, 1) == "@" or at.what == "C", -- C is the same everywhere
   }
   node.infos[class] = info
   local list = node.by_name[name] or {}

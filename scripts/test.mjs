@@ -69,7 +69,7 @@ const suites = [
     build: [make, "-s", "counts-build"],
     run: [make, "-s", "counts"],
   },
-  { name: "JavaScript", build: [make, "-s", "dist", "web-build"], run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
+  { name: "JavaScript", build: [make, "-s", "dist", "component", "web-build"], run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
   { name: "package", build: [make, "-s", "test-package-build"], run: [make, "-s", "test-package"] },
   // `make test-browsers` runs every engine in both modes.
   browser("chromium", "isolated"),

@@ -125,6 +125,7 @@ return {
   K2 = "bindings/async_spec.lua sim/structure_spec.lua",
   K19 = "lua/hold_spec.lua runtime/dispatch_test.c",
   K23 = "lua/namespace_spec.lua",
+  K24 = "bindings/component_test.c worker-shell/component.test.js",
   K3 = "bindings/async_spec.lua sim/structure_spec.lua",
   K4 = "bindings/async_spec.lua sim/structure_spec.lua",
   K6 = "sim/context_spec.lua worker-shell/context.test.js",

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../fixtures/component.c"
 #include "check.h"
 #include "mooncast_lua.h"
 
@@ -10,12 +11,13 @@ static void no_log(void *ud, const char *node, mc_log_level level, const char *t
   (void)ud, (void)node, (void)level, (void)text, (void)len;
 }
 
-static mc_system *open_system(void) {
+static mc_system *open_system(lua_CFunction open) {
   char why[512] = "";
   mc_system_config config;
   mc_system_config_init(&config);
   config.workers = 3;
   config.log = no_log;
+  config.open = open;
   mc_system *s = mc_system_new(&config, why, sizeof why);
   if (!s) check_true(false, why, __FILE__, __LINE__);
   return s;
@@ -44,7 +46,7 @@ static int sync_compute(lua_State *L) {
 
 static void blocking(void) {
   static const luaL_Reg methods[] = {{"compute", sync_compute}, {NULL, NULL}};
-  mc_system *s = open_system();
+  mc_system *s = open_system(NULL);
   if (!s) return;
   CHECK(mc_system_expose(s, "sync", methods, NULL));
   run(s,
@@ -102,7 +104,7 @@ static int host_bar(lua_State *L) {
 
 static void round_trip(void) {
   static const luaL_Reg methods[] = {{"bar", host_bar}, {NULL, NULL}};
-  mc_system *s = open_system();
+  mc_system *s = open_system(NULL);
   if (!s) return;
   CHECK(mc_system_expose(s, "host", methods, NULL));
   run(s,
@@ -126,8 +128,42 @@ static void round_trip(void) {
   mc_system_free(s);
 }
 
+/* spec/support/component.lua with components in Lua, in C and exposed from C. */
+static void suite(void) {
+  mc_system *s = open_system(mooncast_open);
+  if (!s) return;
+  CHECK(mc_system_expose(s, "exposed", component, NULL));
+  run(s, "local mc = require 'mooncast'\n"
+         "local suite = require 'spec.support.component'\n"
+         "local Other = mc.actor('Other', { reentrant = true })\n"
+         "function Other:echo(...) return ... end\n"
+         "function Other:fail(value) error(value, 0) end\n"
+         "function Other:sleep(seconds) mc.sleep(seconds) end\n"
+         "local Lua = mc.actor 'Lua'\n"
+         "function Lua:echo(...) return ... end\n"
+         "function Lua:add(a, b) return a + b end\n"
+         "function Lua:same(ref) return ref end\n"
+         "function Lua:note(value)\n"
+         "  self.all = self.all and self.all .. ' ' .. value or tostring(value)\n"
+         "end\n"
+         "function Lua:notes() return self.all end\n"
+         "function Lua:fail(value) error(value, 0) end\n"
+         "function Lua:relay(...) return require('mooncast').call(...) end\n"
+         "function Lua:_hidden() end\n"
+         "local other = mc.spawn { Other, on = 'w3' }\n"
+         "local C = require 'component'\n"
+         "for _, on in ipairs { 'w1', 'w2' } do\n"
+         "  assert(suite(mc.spawn { Lua, on = on }, other) == 'complete')\n"
+         "  assert(suite(mc.spawn { C, on = on }, other) == 'complete')\n"
+         "end\n"
+         "assert(suite(mc.lookup 'exposed', other) == 'complete')\n"
+         "mc.stop(other)\n");
+  mc_system_free(s);
+}
+
 static const check_test tests[] = {
     {"a C function that blocks serves ten callers in turn [K18]", blocking},
+    {"a component does all that one must in Lua and in C [K24]", suite},
     {"a Lua actor and one in C await one another [L1]", round_trip},
 };
 
