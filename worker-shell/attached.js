@@ -2,7 +2,8 @@
  * The nodes of JavaScript actors that are at the end of a port: see port-node.js. Their names begin with the
  * host's, `host.1`, by which workers know that what is for them goes to the host, who passes it on.
  */
-import { ActorError } from "./errors.js";
+// Of the index, so that the package has one chunk for both.
+import { ActorError } from "./index.js";
 import { randomId } from "./random.js";
 
 /** How many of the dead are told apart from those who never were. */
@@ -15,6 +16,7 @@ class AttachedNode {
   #names = new Map();
   alive = true;
 
+  /** @param {Attached} hub */
   constructor({ name, incarnation }, port, hub) {
     this.name = name;
     this.incarnation = incarnation;
@@ -55,7 +57,7 @@ class AttachedNode {
     if (!this.alive || message?.mooncast !== 1) return undefined;
     if (message.type === "data") return this.#hub.pass(this, message.to, new Uint8Array(message.bytes));
     if (message.type === "exposed") return this.#names.set(message.name, message.address);
-    if (message.type === "malformed") return this.#hub.malformed(this, message.from);
+    if (message.type === "malformed") return this.#hub.refuse(message.from, this);
     if (message.type === "log") return this.#hub.log(this, message);
     if (message.type === "ready") return this.#starting.resolve(this);
     if (message.type === "failed") return this.close(message.message);
@@ -78,35 +80,47 @@ class AttachedNode {
   }
 }
 
+/**
+ * Makes a node of what is at the other end of a port, a PortNode. Resolves when it is ready.
+ * @param {import("./system.js").System} system
+ * @param {MessagePort} port @param {object} [more] what it gets to know @param {Transferable[]} [transfer]
+ * @returns {Promise<AttachedNode>}
+ */
+export function attach(system, port, more = {}, transfer = []) {
+  return system.attached((hub) => new Attached(hub)).attach(port, more, transfer);
+}
+
 export class Attached {
   #hub;
-  #onDown;
   #nodes = new Map();
   #dead = new Set();
   #count = 0;
 
   /**
-   * @param {{ host: { name: string, incarnation: number }, pass: Function, malformed: Function, log: Function, down: Function }} hub
-   *   pass(node, to, bytes): what a node sent
+   * @param {{ host: import("./host-node.js").HostNode, pool: import("./pool.js").Pool, settings: object, event: Function }} hub
+   *   settings: what nodes start with; event(name, event): what the system tells
    */
   constructor(hub) {
-    this.#onDown = hub.down;
-    this.#hub = { ...hub, down: (node, cause) => this.#down(node, cause) };
+    this.#hub = hub;
   }
 
-  /** Resolves when the node is ready. @returns {Promise<AttachedNode>} */
-  attach(port, message, transfer = []) {
-    const identity = { name: `${this.#hub.host.name}.${++this.#count}`, incarnation: randomId() };
-    const node = new AttachedNode(identity, port, this.#hub);
+  get host() {
+    return this.#hub.host;
+  }
+
+  /** See the function of this name. */
+  attach(port, more, transfer) {
+    const identity = { name: `${this.host.name}.${++this.#count}`, incarnation: randomId() };
+    const node = new AttachedNode(identity, port, this);
     this.#nodes.set(node.name, node);
-    return node.start(message, transfer);
+    return node.start({ ...this.#hub.settings, more }, transfer);
   }
 
   /** The way to a node, or the code of the error that explains why there is none. */
   route(name, incarnation) {
     const node = this.#nodes.get(name);
     if (node?.incarnation === incarnation) return node;
-    return this.#dead.has(`${name}/${incarnation}`) ? "node_down" : "unknown_node";
+    return this.#dead.has(`${name}/${incarnation}`) ? "node_down" : this.#hub.pool.route(name, incarnation);
   }
 
   /** The address of what one of them exposes under a name. */
@@ -118,17 +132,38 @@ export class Attached {
     return undefined;
   }
 
-  /** Another node is dead. */
+  /** What a node sent to one that it has no link to. */
+  pass(from, to, bytes) {
+    const { host } = this.#hub;
+    if (to.name === host.name && to.incarnation === host.incarnation) return host.deliver(from.name, from.incarnation, bytes);
+    const target = this.route(to.name, to.incarnation);
+    return typeof target === "string" ? from.post("down", to) : target.pass(from, bytes);
+  }
+
+  /** What one of them got from another was malformed. */
+  refuse(from, node) {
+    const sender = this.route(from.name, from.incarnation);
+    if (typeof sender !== "string") sender.post("down", { name: node.name, incarnation: node.incarnation });
+  }
+
+  log({ name }, { level, text }) {
+    this.#hub.event(name, { type: "log", level, text });
+  }
+
+  /** A node is dead. */
   peerDown(name, incarnation) {
     for (const node of this.#nodes.values()) node.post("down", { name, incarnation });
   }
 
-  #down(node, cause) {
-    this.#nodes.delete(node.name);
-    this.#dead.add(`${node.name}/${node.incarnation}`);
+  /** One of these is. */
+  down({ name, incarnation }, cause) {
+    this.#nodes.delete(name);
+    this.#dead.add(`${name}/${incarnation}`);
     if (this.#dead.size > MAX_DEAD) this.#dead.delete(this.#dead.values().next().value);
-    this.peerDown(node.name, node.incarnation);
-    this.#onDown(node, cause);
+    this.peerDown(name, incarnation);
+    this.#hub.host.peerDown(name, incarnation, cause.code);
+    for (const node of this.#hub.pool.list()) node.post("down", { name, incarnation });
+    this.#hub.event(name, { type: "down", code: cause.code, reason: cause.message });
   }
 
   close() {

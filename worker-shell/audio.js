@@ -6,6 +6,7 @@
  *
  *   mc.lookup "audio.samples":write(buffer)      mc.lookup "audio":volume(0.5)
  */
+import { attach } from "./attached.js";
 import { SampleRing } from "./sample-ring.js";
 import { INTERLEAVE, makeSamples } from "./samples.js";
 
@@ -59,7 +60,7 @@ export async function createAudioNode(system, context, options = {}) {
   const node = new AudioWorkletNode(context, "mooncast", { numberOfInputs: 0, outputChannelCount: [channels] });
   const scope = { random: crypto.getRandomValues(new Uint8Array(RANDOM_BYTES)), timers };
   const more = { scope, name, actor, options: actorOptions, channels, frames, ring: ring?.buffer };
-  const attached = await system.attach(node.port, more, timers ? [timers] : []);
+  const attached = await attach(system, node.port, more, timers ? [timers] : []);
   node.onprocessorerror = () => attached.die(`node ${attached.name} went down: its processor failed`);
   const samples = ring && system.expose(`${name}.samples`, makeSamples(ring, context.sampleRate), { interleave: INTERLEAVE });
   return {

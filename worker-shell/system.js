@@ -2,7 +2,6 @@
  * A system: the Lua nodes that one host has started, and the host itself, a node that hosts
  * JavaScript actors.
  */
-import { Attached } from "./attached.js";
 import { ActorError, errorText } from "./errors.js";
 import { Events } from "./events.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -73,6 +72,7 @@ export class System {
   #link;
   #host;
   #pool;
+  /** Nodes behind ports, if there are any. */
   #attached;
   #events = new Events();
   #heartbeat;
@@ -94,7 +94,6 @@ export class System {
     }
     this.#host = this.#makeHost();
     this.#spawns = new Spawns(this.#host.name);
-    this.#attached = this.#makeAttached();
     this.#pool = this.#makePool(module, this.#exposeHost());
   }
 
@@ -104,7 +103,7 @@ export class System {
       callTimeout: this.#options.callTimeout ?? DEFAULT_CALL_TIMEOUT_MS,
       codec: this.#options.codec,
       permits: (to) => this.#permits("host", to),
-      connect: (name, incarnation) => this.#route(name, incarnation),
+      connect: (...node) => (this.#attached ?? this.#pool).route(...node),
       onError: (text) => this.#event("host", { type: "log", level: "error", text }),
       onMalformed: (peer, error) => this.#dropped(peer, error),
     });
@@ -166,7 +165,7 @@ export class System {
       },
       {
         data: (node, bytes) => this.#host.deliver(node.name, node.incarnation, bytes),
-        pass: (node, to, bytes) => this.#pass(node, to, bytes),
+        pass: (node, to, bytes) => (this.#attached ? this.#attached.pass(node, to, bytes) : node.post("down", to)),
         event: (node, event) => this.#event(node.name, event),
         exit: (node, status) => this.#exit(status),
         down: (node, cause) => this.#down(node, cause),
@@ -209,7 +208,7 @@ export class System {
   }
 
   #find(name) {
-    const address = this.#attached.find(name);
+    const address = this.#attached?.find(name);
     return this.#host.lookup(name) ?? (address && this.#host.refs.get(address));
   }
 
@@ -234,44 +233,15 @@ export class System {
 
   /* ---- nodes behind ports --------------------------------------------------------------------- */
 
-  #makeAttached() {
-    const { name, incarnation } = this.#host;
-    return new Attached({
-      host: { name, incarnation },
-      pass: (node, to, bytes) => this.#pass(node, to, bytes),
-      malformed: (node, from) => this.#pool.refuse(from, node),
-      log: (node, { level, text }) => this.#event(node.name, { type: "log", level, text }),
-      down: (node, cause) => this.#attachedDown(node, cause),
-    });
-  }
-
   /**
-   * Makes a node of what is at the other end of a port, a PortNode. Resolves when it is ready.
-   * @param {MessagePort} port @param {object} [more] what it gets to know @param {Transferable[]} [transfer]
+   * The nodes behind ports. Few have any: what makes them comes along with the first, see attached.js.
+   * @param {(hub: object) => import("./attached.js").Attached} make
    */
-  attach(port, more = {}, transfer = []) {
+  attached(make) {
     const { callTimeout = DEFAULT_CALL_TIMEOUT_MS, codec } = this.#options;
-    return this.#attached.attach(port, { callTimeout, codec, more }, transfer);
-  }
-
-  /** The way to a node, or the code of the error that explains why there is none. */
-  #route(name, incarnation) {
-    const attached = this.#attached.route(name, incarnation);
-    return attached === "unknown_node" ? this.#pool.route(name, incarnation) : attached;
-  }
-
-  /** What a node sent to one that it has no link to. */
-  #pass(from, to, bytes) {
-    const { name, incarnation } = this.#host;
-    if (to.name === name && to.incarnation === incarnation) return this.#host.deliver(from.name, from.incarnation, bytes);
-    const target = this.#route(to.name, to.incarnation);
-    return typeof target === "string" ? from.post("down", to) : target.pass(from, bytes);
-  }
-
-  #attachedDown({ name, incarnation }, cause) {
-    this.#host.peerDown(name, incarnation, cause.code);
-    for (const node of this.#pool.list()) node.post("down", { name, incarnation });
-    if (!this.#closing) this.#events.push({ type: "down", node: name, code: cause.code, reason: cause.message });
+    const event = (node, event) => this.#closing || this.#event(node, event);
+    this.#attached ??= make({ host: this.#host, pool: this.#pool, settings: { callTimeout, codec }, event });
+    return this.#attached;
   }
 
   /* ---- programs ------------------------------------------------------------------------------- */
@@ -364,7 +334,7 @@ export class System {
     for (const other of this.#others(node)) {
       this.nodeActor(other.name).cast("peer_down", [node.name, node.incarnation]).catch(() => {});
     }
-    this.#attached.peerDown(node.name, node.incarnation);
+    this.#attached?.peerDown(node.name, node.incarnation);
     if (this.#closing) return;
     this.#events.push({ type: "down", node: node.name, code: cause.code, reason: cause.message });
   }
@@ -453,7 +423,7 @@ export class System {
   async #close() {
     this.#heartbeat?.stop();
     this.#host.close();
-    this.#attached.close();
+    this.#attached?.close();
     await this.#pool.close();
     this.#events.end();
   }
@@ -463,7 +433,7 @@ export class System {
     this.#closing ??= Promise.resolve();
     this.#heartbeat?.stop();
     this.#host.close();
-    this.#attached.close();
+    this.#attached?.close();
     await Promise.all(this.#pool.list().map((node) => node.kill("closed", "the system was closed")));
     this.#events.end();
   }

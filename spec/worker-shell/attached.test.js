@@ -2,18 +2,19 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
+import { attach } from "../../worker-shell/attached.js";
 import { createSystem } from "../../worker-shell/index.js";
 import { PortNode } from "../../worker-shell/port-node.js";
 import { links } from "../support/here.js";
 
 /** A system, and a node of this very thread at the other end of a port. */
-async function attach(link, actor, { workers = 2, ...options } = {}) {
+async function systemWith(link, actor, { workers = 2, ...options } = {}) {
   const system = await createSystem({ workers, link, ...options });
   const { port1, port2 } = new MessageChannel();
   const ended = new Promise((close) => {
     new PortNode(port2, { open: (node, more) => node.expose("far", actor, more), close });
   });
-  const node = await system.attach(port1, { reentrant: true });
+  const node = await attach(system, port1, { reentrant: true });
   return { system, node, ended };
 }
 
@@ -28,7 +29,7 @@ const FAR = 'mc = require "mooncast" far = mc.lookup "far"';
 for (const link of links) {
   describe(`a node behind a port, over ${link}s`, () => {
     it("is called from every node by what it exposes, and from JavaScript", async () => {
-      const { system } = await attach(link, { twice: (n) => 2 * n, both: (a, b) => [b, a] });
+      const { system } = await systemWith(link, { twice: (n) => 2 * n, both: (a, b) => [b, a] });
       for (const on of ["w1", "w2"]) {
         await lua(system, FAR, on);
         assert.equal(await lua(system, "far:twice(21), tostring(far):match 'host.1'", on), "42\thost.1");
@@ -49,7 +50,7 @@ for (const link of links) {
           return this.call(page, "title", []);
         },
       };
-      const { system } = await attach(link, actor);
+      const { system } = await systemWith(link, actor);
       system.expose("page", { title: () => "a title" });
       await lua(system, `${FAR} C = mc.actor "C" function C:inc(n) self.n = (self.n or 0) + n return self.n end`);
       await lua(system, 'c = mc.spawn({ C, on = "w2" })');
@@ -67,7 +68,7 @@ for (const link of links) {
           return new Promise((resolve) => this.signal.addEventListener("abort", resolve));
         },
       };
-      const { system } = await attach(link, actor);
+      const { system } = await systemWith(link, actor);
       await lua(system, FAR);
       assert.match(await lua(system, "select(2, pcall(far.fail, far))"), /the far side failed/);
       assert.equal(await lua(system, "select(2, pcall(far.none, far)).code"), "no_such_method");
@@ -79,7 +80,7 @@ for (const link of links) {
       const called = {};
       called.promise = new Promise((resolve) => (called.resolve = resolve));
       const wait = () => new Promise(() => called.resolve());
-      const { system, node, ended } = await attach(link, { wait });
+      const { system, node, ended } = await systemWith(link, { wait });
       const events = system.events();
       await lua(system, FAR);
       const waiting = lua(system, "local e = select(2, pcall(far.wait, far)) return e.code, e.node");
@@ -100,7 +101,7 @@ for (const link of links) {
           return this.call(ref, "forever", []).catch((error) => `${error.code} ${error.node}`);
         },
       };
-      const { system } = await attach(link, actor);
+      const { system } = await systemWith(link, actor);
       await lua(system, `${FAR} S = mc.actor "S" function S:forever() self.page:asked() mc.sleep(60) end`);
       await lua(system, 'function S:init(page) self.page = page end');
       const asked = new Promise((resolve) => system.expose("page", { asked: resolve }));
@@ -113,7 +114,7 @@ for (const link of links) {
     });
 
     it("ends with its system", async () => {
-      const { system, ended } = await attach(link, {});
+      const { system, ended } = await systemWith(link, {});
       await system.close();
       await ended;
     });
@@ -128,7 +129,7 @@ describe("a node behind a port that cannot start", () => {
       throw new Error("there is nothing to host");
     };
     new PortNode(port2, { open });
-    await assert.rejects(system.attach(port1), /there is nothing to host/);
+    await assert.rejects(attach(system, port1), /there is nothing to host/);
     await system.close();
   });
 });
