@@ -29,8 +29,20 @@ static mc__lua_memory memory;
 static uint8_t *room;
 static size_t room_size;
 
+/* The C library extends a block in place only when there is free memory behind it already; a large one
+** that is the last would be copied to behind itself, and a wasm's memory never shrinks. So the memory
+** behind it is made first. */
+static void make_room_behind(size_t more) {
+  enum { LARGE = 1 << 20 };
+  if (more < LARGE) return;
+  void *volatile behind =
+      malloc(more); /* volatile, or the compiler leaves both calls out */
+  free(behind);
+}
+
 static void *host_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
-  (void)ud, (void)osize;
+  (void)ud;
+  if (ptr && nsize > osize) make_room_behind(nsize - osize);
   if (nsize) return realloc(ptr, nsize);
   free(ptr);
   return NULL;
