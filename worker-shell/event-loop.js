@@ -56,8 +56,8 @@ export class EventLoop {
     this.malformed(peer);
   }
 
-  send(peer, bytes) {
-    const taken = this.#writers.get(peer)?.write(bytes) ?? bytes.length;
+  send(peer, bytes, start, count) {
+    const taken = this.#writers.get(peer)?.write(bytes.subarray(start, start + count)) ?? count;
     this.#traffic.sent(peer, taken);
     return taken;
   }

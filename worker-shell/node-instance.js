@@ -3,9 +3,10 @@
  * and moments. An instance that trapped or exited is poisoned: no call enters it again, because
  * engines would allow it and its state is broken.
  */
-import { encodeValues } from "./value.js";
 import { Writer } from "./cbor.js";
+import { copyBytes } from "./copy.js";
 import { ExitStatus } from "./files.js";
+import { encodeValues } from "./value.js";
 
 // In Node the global is a getter, which costs as much as reading the clock.
 const { performance } = globalThis;
@@ -33,7 +34,8 @@ export class Exit extends Error {
 /**
  * @typedef {object} Outside what the node needs of its thread
  * @property {(peer: number, name: string, incarnation: number) => void} connect
- * @property {(peer: number, bytes: Uint8Array) => number} send takes bytes, which it must copy
+ * @property {(peer: number, bytes: Uint8Array, start: number, count: number) => number} send takes bytes, which it
+ *   must copy, and returns how many
  * @property {(level: string, text: string) => void} log
  */
 
@@ -43,6 +45,9 @@ export class NodeInstance {
   #files;
   #decoder = new TextDecoder();
   #memoryBytes = new Uint8Array(0);
+  /** Where bytes go that arrive, and for how many there is room. */
+  #room = 0;
+  #roomSize = 0;
   #poison;
 
   /**
@@ -81,7 +86,7 @@ export class NodeInstance {
       mc_log: (level, at, length) => this.#outside.log(LOG_LEVELS[level] ?? "info", this.#text(at, length)),
       mc_connect: (peer, at, length, incarnation) =>
         this.#outside.connect(peer, this.#text(at, length), incarnation),
-      mc_send: (peer, at, length) => this.#outside.send(peer, this.#view(at, length)),
+      mc_send: (peer, at, length) => this.#outside.send(peer, this.#memory(), at >>> 0, length >>> 0),
     };
   }
 
@@ -92,10 +97,9 @@ export class NodeInstance {
     }
   }
 
-  /** The memory as it is now: growing detaches what was there. */
+  /** The memory as it is now: growing detaches what was there, which leaves its length at zero. */
   #memory() {
-    const { buffer } = this.#exports.memory;
-    if (this.#memoryBytes.buffer !== buffer) this.#memoryBytes = new Uint8Array(buffer);
+    if (this.#memoryBytes.length === 0) this.#memoryBytes = new Uint8Array(this.#exports.memory.buffer);
     return this.#memoryBytes;
   }
 
@@ -121,11 +125,16 @@ export class NodeInstance {
   }
 
   /** Copies bytes to where the wasm reads them. @returns {number} their address */
-  #put(bytes) {
-    const at = this.#exports.mc_buffer(bytes.length) >>> 0;
-    if (at === 0) throw new Error(`out of memory: no room for ${bytes.length} bytes that arrived`);
-    this.#memory().set(bytes, at);
-    return at;
+  #put(bytes, start = 0, count = bytes.length) {
+    if (count > this.#roomSize) this.#makeRoom(count);
+    copyBytes(bytes, start, this.#memory(), this.#room, count);
+    return this.#room;
+  }
+
+  #makeRoom(count) {
+    this.#room = this.#exports.mc_buffer(count) >>> 0;
+    this.#roomSize = this.#room === 0 ? 0 : count;
+    if (this.#room === 0) throw new Error(`out of memory: no room for ${count} bytes that arrived`);
   }
 
   /** @param {Uint8Array} config @returns {boolean} whether the node could be opened */
@@ -140,9 +149,9 @@ export class NodeInstance {
   }
 
   /** @returns {boolean} false: the link is malformed */
-  deliver(peer, bytes) {
-    if (bytes.length === 0) return true;
-    return this.#guard(() => this.#exports.mc_deliver(peer, this.#put(bytes), bytes.length)) === 0;
+  deliver(peer, bytes, start = 0, count = bytes.length) {
+    if (count === 0) return true;
+    return this.#guard(() => this.#exports.mc_deliver(peer, this.#put(bytes, start, count), count)) === 0;
   }
 
   /**

@@ -114,7 +114,10 @@ export class NodeShell {
   #outside() {
     return {
       connect: (peer, name, incarnation) => this.#connect(peer, name, incarnation),
-      send: (peer, bytes) => (this.#peers[peer]?.byHost ? this.#sendHost(peer, bytes) : this.#loop.send(peer, bytes)),
+      send: (peer, bytes, start, count) =>
+        this.#peers[peer]?.byHost
+          ? this.#sendHost(peer, bytes, start, count)
+          : this.#loop.send(peer, bytes, start, count),
       log: (level, text) => this.#write(level, text),
     };
   }
@@ -132,14 +135,13 @@ export class NodeShell {
     this.#post("connect", { to: { name, incarnation }, offer }, transfer);
   }
 
-  #sendHost(peer, bytes) {
+  #sendHost(peer, bytes, start, count) {
     // A copy of its own: posting a view would clone the whole memory.
-    const batch = bytes.slice();
-    const taken = batch.length; // posting leaves the batch empty
-    this.#traffic.sent(peer, taken);
+    const batch = bytes.slice(start, start + count);
+    this.#traffic.sent(peer, count);
     const { to } = this.#peers[peer];
     this.#post("data", { bytes: batch.buffer, to }, [batch.buffer]);
-    return taken;
+    return count;
   }
 
   /** Whoever sent that awaits answers in vain: the host tells it so. */

@@ -63,8 +63,8 @@ export class RingLoop {
     this.#readers.push({ peer, ring, piece: SMALL_PIECE, dropped: false });
   }
 
-  send(peer, bytes) {
-    const taken = this.#writers.get(peer)?.write(bytes) ?? bytes.length;
+  send(peer, bytes, start, count) {
+    const taken = this.#writers.get(peer)?.write(bytes, start, count) ?? count;
     this.#traffic.sent(peer, taken);
     return taken;
   }
@@ -151,14 +151,15 @@ export class RingLoop {
 
   /** @returns {boolean} whether there was something to take */
   #take(reader, most) {
-    const piece = reader.ring.peek(most);
-    if (piece === null) return false;
-    if (!reader.dropped && !this.#instance.deliver(reader.peer, piece)) {
+    const { ring } = reader;
+    const count = ring.peek(most);
+    if (count === 0) return false;
+    if (!reader.dropped && !this.#instance.deliver(reader.peer, ring.data, ring.at, count)) {
       reader.dropped = true;
       this.malformed(reader.peer);
     }
-    reader.ring.advance(piece.length);
-    this.#traffic.received(reader.peer, piece.length);
+    ring.advance(count);
+    this.#traffic.received(reader.peer, count);
     return true;
   }
 

@@ -18,6 +18,8 @@
  * word 1 counts the messages that the host has posted to this node, which only its event loop can read.
  */
 
+import { copyBytes } from "./copy.js";
+
 const HEAD = 0;
 const TAIL = 16;
 const RECEIVER = 32;
@@ -125,30 +127,34 @@ export class RingWriter extends RingEnd {
     return this.capacity - ((this.#head - this.#tail) | 0);
   }
 
-  /** Writes what there is room for. @param {Uint8Array} bytes @returns {number} how many */
-  write(bytes) {
-    let taken = this.#copy(bytes);
-    while (taken < bytes.length) {
+  /**
+   * Writes what there is room for.
+   * @param {Uint8Array} bytes of which `count` from `start` on are written
+   * @returns {number} how many
+   */
+  write(bytes, start = 0, count = bytes.length - start) {
+    let taken = this.#copy(bytes, start, count);
+    while (taken < count) {
       // Each time anew: the receiver may have taken it for the room that was found since.
       Atomics.store(this.words, WAITING, this.slot + 1);
-      const more = this.#copy(bytes.subarray(taken));
+      const more = this.#copy(bytes, start + taken, count - taken);
       if (more === 0) break;
       taken += more;
     }
-    this.#blocked = taken < bytes.length;
+    this.#blocked = taken < count;
     if (taken > 0) this.#wakeReceiver();
     return taken;
   }
 
-  #copy(bytes) {
+  #copy(bytes, start, most) {
     let room = this.capacity - ((this.#head - this.#tail) | 0);
-    if (room < bytes.length) room = this.#room();
-    const count = Math.min(room, bytes.length);
+    if (room < most) room = this.#room();
+    const count = Math.min(room, most);
     if (count === 0) return 0;
     const at = this.#head & (this.capacity - 1);
     const first = Math.min(count, this.capacity - at);
-    this.data.set(first === bytes.length ? bytes : bytes.subarray(0, first), at);
-    if (first < count) this.data.set(bytes.subarray(first, count), 0);
+    copyBytes(bytes, start, this.data, at, first);
+    if (first < count) copyBytes(bytes, start + first, this.data, 0, count - first);
     this.#head = (this.#head + count) | 0;
     Atomics.store(this.words, HEAD, this.#head);
     return count;
@@ -181,15 +187,18 @@ export class RingReader extends RingEnd {
     return (this.#head - this.#tail) | 0;
   }
 
-  /** A view of the next bytes, at most `most` and none across the ring's end; null when it is empty. */
-  peek(most) {
-    const count = (this.#head - this.#tail) | 0 || this.available;
-    if (count === 0) return null;
-    const at = this.#tail & (this.capacity - 1);
-    return this.data.subarray(at, at + Math.min(count, most, this.capacity - at));
+  /** Where in `data` the next bytes are. */
+  get at() {
+    return this.#tail & (this.capacity - 1);
   }
 
-  /** Frees what was peeked at. */
+  /** How many bytes can be read from there, at most `most` and none across the ring's end. */
+  peek(most) {
+    const count = (this.#head - this.#tail) | 0 || this.available;
+    return Math.min(count, most, this.capacity - this.at);
+  }
+
+  /** Frees what was read. */
   advance(count) {
     this.#tail = (this.#tail + count) | 0;
     Atomics.store(this.words, TAIL, this.#tail);
