@@ -91,7 +91,7 @@ export function page(about, lines, goals) {
 
 \`make bench\` measures all of this, installs the peers it is measured against (npm packages into spec/bench, Erlang and
 lua-cjson from Debian) and writes this page. \`make bench BENCH=calls\` runs one group and prints it, \`BENCH_RUNS\` and
-\`BENCH_SECONDS\` make it shorter. Every program stands in spec/bench.
+\`BENCH_SECONDS\` make it shorter. Every program stands in spec/bench. In a page: [benchmarks-browser.md](benchmarks-browser.md).
 
 Only ratios of one run mean something: machines differ, and under 30 % is noise. Everybody runs the same work with
 arguments of the same size, in a process of its own, warmed up, in turn with the others, as its documentation says is
@@ -103,4 +103,24 @@ fastest. What could not run is there as missing. "Best runs" compares the run of
 - goals reached: ${reached} of ${goals.length}${busy ? BUSY : ""}
 
 ${tables(lines, goals)}`;
+}
+
+/** docs/benchmarks-browser.md. */
+export function browserPage(about, figures) {
+  const { cpu, processors, memory_gib, platform, versions, load_before, load_after } = about;
+  const rows = figures.map(({ name, value, min, max }) => {
+    const [, who, figure, unit] = name.match(/^(.*): (.*?),? (\S+)$/);
+    return [who, figure, `${number(value, unit)} (${number(min, unit)} to ${number(max, unit)})`, unit];
+  });
+  return `# Benchmarks in Chromium
+
+\`make bench-browser\` measures this in one cross-origin isolated page and writes it: one integer there and back between
+two workers, each figure the median of three runs in turn with the others. Only ratios of one run mean something.
+
+- ${cpu ?? "unknown processor"}, ${processors} processors, ${memory_gib} GiB, ${platform}
+- comlink ${versions.comlink}, wasmoon ${versions.wasmoon}
+- load of the machine before ${load_before}, after ${load_after}${load_before > processors / 2 ? BUSY : ""}
+
+${table(["who", "figure", "median (least to most)", "unit"], rows)}
+`;
 }

@@ -21,7 +21,8 @@ const TYPES = {
   ".wasm": "application/wasm",
 };
 
-const ISOLATED = {
+/** Headers of a cross-origin isolated page. */
+export const ISOLATED = {
   "cross-origin-opener-policy": "same-origin",
   "cross-origin-embedder-policy": "require-corp",
   "cross-origin-resource-policy": "same-origin",

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 import { openPage } from "../browser/engines.js";
-import { startServer } from "../browser/server.js";
+import { ISOLATED, startServer } from "../browser/server.js";
 import { blocks } from "../support/docs.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -35,6 +35,8 @@ before(async () => {
   rmSync(project, { recursive: true, force: true });
   cpSync(`${here}/project`, project, { recursive: true });
   writeFileSync(`${project}/package.json`, JSON.stringify({ name: "project", private: true, type: "module" }));
+  // Vite starts from it.
+  writeFileSync(`${project}/index.html`, '<!doctype html><script type="module" src="/app.js"></script>\n');
   // dist/ was made already.
   const [packed] = JSON.parse(await run("npm", "pack", root, "--json", "--ignore-scripts"));
   shipped = packed.files.map(({ path }) => path);
@@ -68,6 +70,33 @@ async function open(folder, { isolated = false, strict = true, until = () => fal
   });
   try {
     return await over.promise;
+  } finally {
+    clearTimeout(timer);
+    await page.close();
+    await server.close();
+  }
+}
+
+/** Opens project/index.html from Vite's own server: its modules are served one by one, its dependencies bundled ahead. */
+async function develop(createServer, isolated) {
+  const over = {};
+  over.promise = new Promise((resolve, reject) => Object.assign(over, { resolve, reject }));
+  const listening = {
+    name: "reports",
+    configureServer({ middlewares }) {
+      middlewares.use("/report", (request, response) => {
+        request.setEncoding("utf8").on("data", (text) => over.resolve(JSON.parse(text)));
+        request.on("end", () => response.writeHead(204).end());
+      });
+    },
+  };
+  const headers = isolated ? ISOLATED : {};
+  const server = await createServer({ root: project, configFile: false, logLevel: "error", plugins: [listening], server: { port: 0, headers } });
+  await server.listen();
+  const timer = setTimeout(() => over.reject(new Error("the page said nothing")), LIMIT_MS);
+  const page = openPage("chromium", server.resolvedUrls.local[0], { onExit: (why) => over.reject(new Error(why)), onLine: () => {} });
+  try {
+    assert.deepEqual(await over.promise, { ...EXPECTED, link: isolated ? "ring" : "port" });
   } finally {
     clearTimeout(timer);
     await page.close();
@@ -137,10 +166,14 @@ describe("the package in a page, under a strict content security policy", () => 
 
   it("works through Vite without configuration", async () => {
     const { build } = await import(tools.resolve("vite").replace(/index\.cjs$/, "index.js"));
-    writeFileSync(`${project}/index.html`, '<!doctype html><script type="module" src="/app.js"></script>\n');
     await build({ root: project, configFile: false, logLevel: "error", build: { outDir: "vite" } });
     await visit(`${project}/vite`);
     await visit(`${project}/vite`, { isolated: true });
+  });
+
+  it("works in Vite's development server without configuration", async () => {
+    const { createServer } = await import(tools.resolve("vite").replace(/index\.cjs$/, "index.js"));
+    for (const isolated of [false, true]) await develop(createServer, isolated);
   });
 
   it("works through webpack without configuration", async () => {

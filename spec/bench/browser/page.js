@@ -1,5 +1,6 @@
 /** Measures in one page what its workers can do among themselves, ours and others, in turns. */
-import { createSystem } from "../../../worker-shell/index.js";
+// As the package ships it: a worker loads two modules, not a dozen.
+import { createSystem } from "../../../dist/index.js";
 
 const MS = 500;
 const ROUNDS = 3;
@@ -20,14 +21,28 @@ end`;
 /** A worker's first message after it was told something. */
 function tell(worker, message, transfer = []) {
   worker.postMessage(message, transfer);
-  return new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => (data?.error ? reject(new Error(data.error)) : resolve(data));
+    worker.onerror = ({ message: text }) => reject(new Error(text));
+  });
 }
 
-async function between(ask, answer, inFlight) {
-  const workers = [0, 1].map(() => new Worker(new URL("worker.js", import.meta.url), { type: "module" }));
+const startWorker = (script) => new Worker(new URL(script, import.meta.url), { type: "module" });
+
+async function between(ask, answer, inFlight, script = "worker.js") {
+  const workers = [startWorker(script), startWorker(script)];
   const { port1, port2 } = new MessageChannel();
   await tell(workers[1], { role: answer, port: port2 }, [port2]);
   const rate = await tell(workers[0], { role: ask, port: port1, inFlight, ms: MS }, [port1]);
+  for (const worker of workers) worker.terminate();
+  return rate;
+}
+
+async function atomics() {
+  const workers = [startWorker("worker.js"), startWorker("worker.js")];
+  const words = new Int32Array(new SharedArrayBuffer(128));
+  await tell(workers[1], { role: "answerAtomics", words });
+  const rate = await tell(workers[0], { role: "askAtomics", words, ms: MS });
   for (const worker of workers) worker.terminate();
   return rate;
 }
@@ -57,26 +72,34 @@ async function started() {
   return ms;
 }
 
-async function bareWorker() {
-  const start = performance.now();
-  const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-  const { port1 } = new MessageChannel();
-  await tell(worker, { role: "answer", port: port1 }, [port1]);
-  const ms = performance.now() - start;
+/** Until a worker that is started now has done something. */
+async function firstOf(script, message, transfer) {
+  const before = performance.now();
+  const worker = startWorker(script);
+  await tell(worker, message, transfer);
+  const ms = performance.now() - before;
   worker.terminate();
   return ms;
 }
 
+function bareWorker() {
+  const { port1 } = new MessageChannel();
+  return firstOf("worker.js", { role: "answer", port: port1 }, [port1]);
+}
+
 const figures = {
-  "start to first answer, ms": started,
-  "a bare worker's first answer, ms": bareWorker,
+  "mooncast: start to first answer, ms": started,
+  "wasmoon in a worker: start to first answer, ms": () => firstOf("lua-worker.js", { role: "first" }),
+  "a bare worker: start to first answer, ms": bareWorker,
 };
+if (crossOriginIsolated) figures["Atomics without spin: 1 in flight, calls/s"] = atomics;
 for (const inFlight of [1, 100]) {
   for (const link of crossOriginIsolated ? ["ring", "port"] : ["port"]) {
-    figures[`mooncast, ${link}, ${inFlight} in flight, calls/s`] = () => ours(link, inFlight);
+    figures[`mooncast, ${link}s: ${inFlight} in flight, calls/s`] = () => ours(link, inFlight);
   }
-  figures[`postMessage, ${inFlight} in flight, calls/s`] = () => between("ask", "answer", inFlight);
-  figures[`Comlink, ${inFlight} in flight, calls/s`] = () => between("askComlink", "answerComlink", inFlight);
+  figures[`postMessage: ${inFlight} in flight, calls/s`] = () => between("ask", "answer", inFlight);
+  figures[`Comlink: ${inFlight} in flight, calls/s`] = () => between("askComlink", "answerComlink", inFlight);
+  figures[`wasmoon and Comlink: ${inFlight} in flight, calls/s`] = () => between("ask", "answer", inFlight, "lua-worker.js");
 }
 
 const report = (figure) => fetch("/report", { method: "POST", body: JSON.stringify(figure) });
@@ -86,7 +109,10 @@ try {
     for (const [name, measure] of Object.entries(figures)) all[name].push(await measure());
   }
   const median = (list) => list.sort((a, b) => a - b)[ROUNDS >> 1];
-  for (const [name, list] of Object.entries(all)) await report({ name, value: median(list) });
+  for (const [name, list] of Object.entries(all)) {
+    const value = median(list);
+    await report({ name, value, min: list[0], max: list.at(-1) });
+  }
 } catch (error) {
   await report({ error: `${error}\n${error.stack}` });
 }

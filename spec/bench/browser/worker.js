@@ -30,7 +30,38 @@ function caller(port) {
   });
 }
 
+const [PING, PONG, STOP] = [0, 16, -1];
+
+/** Sleeps until the word is another. */
+function change(words, index, last) {
+  while (Atomics.load(words, index) === last) Atomics.wait(words, index, last);
+  return Atomics.load(words, index);
+}
+
+function set(words, index, value) {
+  Atomics.store(words, index, value);
+  Atomics.notify(words, index);
+}
+
 const roles = {
+  answerAtomics({ words }) {
+    setTimeout(() => {
+      for (let seen = 0; seen !== STOP; set(words, PONG, seen)) seen = change(words, PING, seen);
+    }, 0);
+  },
+  askAtomics({ words, ms }) {
+    let count = 0;
+    const start = performance.now();
+    while (performance.now() - start < ms) {
+      for (let i = 0; i < 100; i++) {
+        set(words, PING, ++count);
+        change(words, PONG, count - 1);
+      }
+    }
+    const rate = (count / (performance.now() - start)) * 1000;
+    set(words, PING, STOP);
+    return rate;
+  },
   answer({ port }) {
     port.onmessage = () => port.postMessage(...message());
   },
