@@ -70,7 +70,7 @@ help:
 	@echo 'make format   clang-format over our C'
 	@echo 'make counts   instructions per operation under callgrind, against spec/bench/counts.json'
 	@echo 'make bench    measures beside other libraries for about ten minutes; writes docs/benchmarks.md; BENCH=calls: one group'
-	@echo 'make bench-browser  calls between workers of a page, beside raw messages, Comlink and wasmoon; writes docs/benchmarks-browser.md.
+	@echo 'make bench-browser  calls between workers of a page, beside raw messages, Comlink and wasmoon; writes docs/benchmarks-browser.md'
 	@echo 'make bench-audio    a minute of audio in a page, with 100 calls a second into its AudioWorklet'
 	@echo 'make deps     installs all that the other targets need'
 	@echo 'make clean    removes $(B), dist and node_modules'
