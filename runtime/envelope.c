@@ -35,7 +35,9 @@ bool mc__frame_close(mc_buf *b, size_t frame) {
     mc__frame_cut(b, frame);
     return false;
   }
-  for (size_t i = 0; i < 4; i++) b->data[frame + 1 + i] = (uint8_t)(len >> (24 - 8 * i));
+  uint8_t *to = b->data + frame + 1;
+  to[0] = (uint8_t)(len >> 24), to[1] = (uint8_t)(len >> 16);
+  to[2] = (uint8_t)(len >> 8), to[3] = (uint8_t)len;
   return true;
 }
 

@@ -18,7 +18,14 @@ enum { MC_KEEP_IN = 65536, MC_KEEP_OUT = 1 << 20 };
 /* ---- values (value.c) ------------------------------------------------------------------------ */
 /* As mc_buf_room, for a buffer that will hold `most` bytes and no more. */
 uint8_t *mc__buf_room(mc_buf *b, size_t more, size_t most);
-void mc__write_head(mc_buf *b, unsigned major, uint64_t v);
+void mc__write_long_head(mc_buf *b, unsigned major, uint64_t v);
+/* Most heads are a single byte. */
+static inline void mc__write_head(mc_buf *b, unsigned major, uint64_t v) {
+  if (v < 24 && b->len < b->cap)
+    b->data[b->len++] = (uint8_t)(major << 5 | v);
+  else
+    mc__write_long_head(b, major, v);
+}
 void mc__write_uint(mc_buf *b, uint64_t v);
 void mc__write_text(mc_buf *b, const char *s, size_t len);
 bool mc__read_uint(mc_reader *r, uint64_t *v, uint64_t most);

@@ -73,11 +73,21 @@ void mc_buf_put(mc_buf *b, const void *bytes, size_t len) {
 
 enum { HEAD_SIZE = 9 }; /* at most */
 
-static inline void put_big_endian(uint8_t *to, uint64_t v, size_t width) {
-  for (size_t i = 0; i < width; i++) to[i] = (uint8_t)(v >> (8 * (width - 1 - i)));
+/* Compilers do not see one load and one store in loops over the bytes. */
+static inline uint64_t big_endian(uint64_t v, size_t width) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  return __builtin_bswap64(v << (64 - 8 * width));
+#else
+  return v << (64 - 8 * width);
+#endif
 }
 
-/* Returns how many bytes it takes. The widths are constants, so that each becomes one store. */
+static inline void put_big_endian(uint8_t *to, uint64_t v, size_t width) {
+  v = big_endian(v, width);
+  memcpy(to, &v, width);
+}
+
+/* Returns how many bytes it takes. */
 static inline size_t put_head(uint8_t *to, unsigned major, uint64_t v) {
   if (v < 24) return to[0] = (uint8_t)(major << 5 | v), 1;
   unsigned size = v <= 0xff ? 0 : v <= 0xffff ? 1 : v <= 0xffffffff ? 2 : 3;
@@ -90,7 +100,7 @@ static inline size_t put_head(uint8_t *to, unsigned major, uint64_t v) {
   }
 }
 
-void mc__write_head(mc_buf *b, unsigned major, uint64_t v) {
+void mc__write_long_head(mc_buf *b, unsigned major, uint64_t v) {
   uint8_t *to = room(b, HEAD_SIZE);
   if (to) b->len += put_head(to, major, v);
 }
@@ -271,8 +281,8 @@ size_t mc_read_presize(mc_reader *r, size_t count) {
 
 static inline uint64_t get_big_endian(const uint8_t *from, size_t width) {
   uint64_t v = 0;
-  for (size_t i = 0; i < width; i++) v = v << 8 | from[i];
-  return v;
+  memcpy(&v, from, width);
+  return big_endian(v, width);
 }
 
 /* What follows a head's first byte when that does not hold the number itself: in its shortest form,
@@ -286,7 +296,12 @@ static bool read_argument(mc_reader *r, unsigned major, unsigned info, uint64_t 
     *v = SIMPLE_DOUBLE; /* the caller reads it */
     return true;
   }
-  *v = get_big_endian(r->at, width);
+  switch (width) { /* a constant in each */
+  case 1: *v = r->at[0]; break;
+  case 2: *v = get_big_endian(r->at, 2); break;
+  case 4: *v = get_big_endian(r->at, 4); break;
+  default: *v = get_big_endian(r->at, 8);
+  }
   r->at += width;
   uint64_t least = width == 1 ? 24 : (uint64_t)1 << (4 * width);
   if (*v < least) return mc_read_fail(r, "a number that is not in its shortest form");
@@ -387,12 +402,10 @@ bool mc_read(mc_reader *r, mc_item *out) {
 /* ---- single fields --------------------------------------------------------------------------- */
 
 bool mc__read_uint(mc_reader *r, uint64_t *v, uint64_t most) {
-  mc_item item;
-  if (!mc_read(r, &item)) return false;
-  if (item.kind != MC_INT || item.as.integer < 0 || (uint64_t)item.as.integer > most)
-    return mc_read_fail(r, "a field that is not a number in its range");
-  *v = (uint64_t)item.as.integer;
-  return true;
+  unsigned major;
+  if (!read_head(r, &major, v)) return false;
+  return (major == UINT && *v <= most) ||
+         mc_read_fail(r, "a field that is not a number in its range");
 }
 
 bool mc__read_uint_or_nil(mc_reader *r, uint64_t *v, uint64_t most, uint64_t when_nil) {
@@ -404,11 +417,21 @@ bool mc__read_uint_or_nil(mc_reader *r, uint64_t *v, uint64_t most, uint64_t whe
   return mc__read_uint(r, v, most);
 }
 
+/* A text or bytes of `least` to `most`. */
+static bool read_field(mc_reader *r, unsigned wanted, size_t least, size_t most,
+                       const char *why, mc_item *out) {
+  unsigned major;
+  uint64_t len;
+  if (!read_head(r, &major, &len)) return false;
+  if (major != wanted || len < least || len > most) return mc_read_fail(r, why);
+  return read_string(r, out, major, len);
+}
+
 bool mc__read_name(mc_reader *r, const char **s, size_t *len) {
   mc_item item;
-  if (!mc_read(r, &item)) return false;
-  if (item.kind != MC_TEXT || item.as.string.len == 0 || item.as.string.len > MC_MAX_NAME)
-    return mc_read_fail(r, "a name that is no text of 1 to 255 bytes");
+  if (!read_field(r, TEXT, 1, MC_MAX_NAME, "a name that is no text of 1 to 255 bytes",
+                  &item))
+    return false;
   *s = item.as.string.data;
   *len = item.as.string.len;
   return true;
@@ -416,9 +439,9 @@ bool mc__read_name(mc_reader *r, const char **s, size_t *len) {
 
 bool mc__read_secret(mc_reader *r, uint8_t out[MC_SECRET_SIZE]) {
   mc_item item;
-  if (!mc_read(r, &item)) return false;
-  if (item.kind != MC_BYTES || item.as.string.len != MC_SECRET_SIZE)
-    return mc_read_fail(r, "a secret that is not 16 bytes");
+  if (!read_field(r, BYTES, MC_SECRET_SIZE, MC_SECRET_SIZE,
+                  "a secret that is not 16 bytes", &item))
+    return false;
   memcpy(out, item.as.string.data, MC_SECRET_SIZE);
   return true;
 }
