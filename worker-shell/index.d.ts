@@ -186,7 +186,7 @@ export interface SystemOptions {
   /**
    * Whether actors of the one node may call those of the other: asked with two names, "host" among them, for each
    * pair when the second of them starts. Where it is false, and where it throws, calls, casts and stops raise
-   * `not_permitted`. Spawns and answers are not asked about.
+   * `not_permitted`. Spawns and answers are not asked about, nor what workers call in an AudioWorklet.
    */
   policy?: (from: string, to: string) => boolean;
   /** End a program with an error when nothing can ever happen in it: for programs nobody else feeds. */

@@ -1,6 +1,6 @@
 /** What the test pages run, collected from the project's folder. */
 import { execFileSync } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -21,8 +21,16 @@ export function jsFiles() {
   return files.filter((path) => /\.m?js$/.test(path) && !path.includes("node_modules") && isTest(path));
 }
 
+/** What is excluded, and what is said to stand for it, is there. */
+function checkExcluded() {
+  const named = [...Object.keys(excludedJs), ...Object.keys(excludedSpecs), ...Object.keys(excludedImports).map((name) => `spec/${name}`)];
+  for (const reason of Object.values(excludedJs)) named.push(...(reason.match(/spec\/\S+\.js/g) ?? []));
+  for (const path of named) if (!existsSync(join(ROOT, path))) throw new Error(`spec/browser/excluded.js names ${path}, which is not there`);
+}
+
 /** Those of them that a page runs. @param {string} [only] what their paths contain */
 export function jsSuite(only = "") {
+  checkExcluded();
   const unfit = (path) => {
     const source = readFileSync(join(ROOT, path), "utf8");
     return path in excludedJs || Object.keys(excludedImports).some((name) => source.includes(`${name}";`));
