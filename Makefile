@@ -335,6 +335,7 @@ WHOLE := $(addprefix lua/,$(LUA_C:.c=.o)) $(addprefix cjson/,$(CJSON_C:.c=.o)) \
 BINDING_TESTS := $(patsubst spec/bindings/%.c,%,$(wildcard spec/bindings/*.c))
 # Everything that allocates in memory_test goes through the test.
 WRAP_memory_test := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free
+WRAP_garbage_test := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=mc__lua_alloc
 
 define sanitized
 $(S)/$(1)/lua/%.o: $$(LUA)/.stamp $$(SELF) | $$(B)/deps-native.stamp
@@ -492,8 +493,14 @@ $(B)/bench/core: spec/bench/core.c $(patsubst %.c,$(N)/%.o,$(RUNTIME)) $(HEADERS
 	@mkdir -p $(@D)
 	$(CC) -O2 -g $(STD) $(WARN) $(INCLUDES) -o $@ $< $(patsubst %.c,$(N)/%.o,$(RUNTIME)) -lm
 
+# What calls allocate.
+$(B)/bench/garbage: spec/bindings/garbage_test.c spec/support/check.c spec/support/check.h $(N)/libmooncast.a $(SELF)
+	@mkdir -p $(@D)
+	$(CC) -O2 $(STD) $(WARN) -Ibindings/include -I$(LUA_INCLUDE) -Ispec/support $(WRAP_garbage_test) -o $@ \
+	  $(filter %.c %.a,$^) -llua5.4 -lm -pthread
+
 .PHONY: counts counts-build
-counts-build: $(B)/bench/core native $(B)/deps-test.stamp
+counts-build: $(B)/bench/core $(B)/bench/garbage native $(B)/deps-test.stamp
 counts: counts-build
 	@node spec/bench/counts.mjs
 
@@ -509,7 +516,7 @@ $(B)/bench/erlang_peer.beam: spec/bench/erlang_peer.erl | $(B)/deps-bench.stamp
 # BENCH=calls,start runs these groups only; BENCH_RUNS and BENCH_SECONDS make it shorter or longer.
 export BENCH BENCH_RUNS BENCH_SECONDS
 .PHONY: bench bench-build
-bench-build: dist native $(B)/bench/core $(B)/bench/erlang_peer.beam $(B)/npm-bench.stamp $(B)/deps-test.stamp
+bench-build: dist native $(B)/bench/core $(B)/bench/garbage $(B)/bench/erlang_peer.beam $(B)/npm-bench.stamp $(B)/deps-test.stamp
 bench: bench-build
 	@node spec/bench/run.mjs
 

@@ -240,12 +240,13 @@ static int l_whenlocal(lua_State *L) {
 
 /* ---- casts ----------------------------------------------------------------------------------- */
 
-static int cast(lua_State *L);
+static int cast(lua_State *L, mc_lua *M, const mc_lua_ref *ref);
 
 static int cast_k(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
-  mc__lua_awaited(L, mc__lua_of(L));
-  return cast(L);
+  mc_lua *M = mc__lua_of(L);
+  mc__lua_awaited(L, M);
+  return cast(L, M, mc__lua_check_ref(L, 1));
 }
 
 static bool can_wait(lua_State *L, mc_lua *M) {
@@ -253,46 +254,62 @@ static bool can_wait(lua_State *L, mc_lua *M) {
   return M->pump != NULL;
 }
 
-static int cast(lua_State *L) {
-  mc_lua *M = mc__lua_of(L);
-  mc_request q;
-  mc_sending s;
+static int cast_bytes(lua_State *L, mc_lua *M, const mc_request *q, mc_sending *s) {
   mc_lua_why why;
   mc_lua_task *self = mc__lua_task_current(M);
-  mc_lua_ref *ref = mc__lua_check_ref(L, 1);
-  request_init(&q, M, ref, MC_CAST, self);
-  check_method(L, 2, &q);
-  if (!can_wait(L, M)) q.wait = NULL;
-  call_is(self, ref, q.method);
-  switch (mc_send_begin(M->node, &q, &s)) {
-  case MC_ROUTE_BYTES: break;
-  case MC_ROUTE_WAIT: return mc__lua_await(L, M, MC_AWAIT_ROOM, cast_k, 0);
-  default: return raise_call(L, M, self, s.error, NULL);
-  }
-  mc_error code =
-      mc__lua_write_all(M, L, 3, lua_gettop(L) - 2, s.out, q.to->peer, "arguments", &why);
+  mc_error code = mc__lua_write_all(M, L, 3, lua_gettop(L) - 2, s->out, q->to->peer,
+                                    "arguments", &why);
   if (code) {
     mc__lua_sent(M, code);
-    mc_send_abort(M->node, &q, &s);
+    mc_send_abort(M->node, q, s);
     return raise_call(L, M, self, code, why.text);
   }
-  code = mc_send_commit(M->node, &q, &s);
+  code = mc_send_commit(M->node, q, s);
   mc__lua_sent(M, code);
   return code ? raise_call(L, M, self, code, NULL) : 0;
 }
 
+static int cast_direct(lua_State *L, mc_lua *M, mc_turn *turn) {
+  mc_lua_why why;
+  mc_error code = mc__lua_start_here(L, M, turn, 2, 3, &why);
+  return code ? raise_call(L, M, mc__lua_task_current(M), code, why.text) : 0;
+}
+
+static int cast(lua_State *L, mc_lua *M, const mc_lua_ref *ref) {
+  mc_request q;
+  mc_sending s;
+  mc_lua_task *self = mc__lua_task_current(M);
+  request_init(&q, M, ref, MC_CAST, self);
+  check_method(L, 2, &q);
+  if (!can_wait(L, M)) q.wait = NULL;
+  call_is(self, ref, q.method);
+  mc__lua_task_reserve(M, L);
+  switch (mc_send_begin(M->node, &q, &s)) {
+  case MC_ROUTE_DIRECT: return cast_direct(L, M, s.turn);
+  case MC_ROUTE_BYTES: return cast_bytes(L, M, &q, &s);
+  case MC_ROUTE_WAIT: return mc__lua_await(L, M, MC_AWAIT_ROOM, cast_k, 0);
+  default: return raise_call(L, M, self, s.error, NULL);
+  }
+}
+
+static int plain_cast(lua_State *L, mc_lua *M, const mc_lua_ref *ref) {
+  if (M->encoding) mc__lua_check_await(L, M, "a cast");
+  return cast(L, M, ref);
+}
+
 /* core.plain_cast(ref, name, ...): whatever stands around casts */
 static int l_plain_cast(lua_State *L) {
-  if (mc__lua_of(L)->encoding) mc__lua_check_await(L, mc__lua_of(L), "a cast");
-  return cast(L);
+  return plain_cast(L, mc__lua_of(L), mc__lua_check_ref(L, 1));
 }
 
 /* core.cast(ref, name, ...): one way. Waits while the target's mailbox is full. */
 static int l_cast(lua_State *L) {
   mc_request q;
-  if (!is_around(L)) return l_plain_cast(L);
+  mc_lua *M = mc__lua_of(L);
+  const mc_lua_ref *ref = mc__lua_check_ref(L, 1);
+  if (!M->around || !mc__lua_is_around_call(M, ref)) return plain_cast(L, M, ref);
   check_method(L, 2, &q);
-  return mc__lua_call_around(L, mc__lua_of(L), "cast", 2, 3);
+  return mc__lua_call_around(L, M, "cast", 2, 3);
 }
 
 /* core.stop(ref): once what came before is handled. An actor that stops itself does not wait. */

@@ -85,14 +85,26 @@ static mc_error push_awaited(starting *s, lua_State *L) {
   return mc__lua_push_object(s->M, L, s->turn->actor) ? MC_OK : MC_E_DEAD_ACTOR;
 }
 
+static void refuse_method(starting *s) {
+  const mc_turn *turn = s->turn;
+  s->code = MC_E_NO_SUCH_METHOD;
+  snprintf(s->why.text, sizeof s->why.text,
+           "the actor has no method '%.*s' to call from outside",
+           (int)(turn->method_len < 80 ? turn->method_len : 80), turn->method);
+}
+
+static void begin(starting *s, mc_lua_task *t) {
+  s->t = t;
+  t->turn = s->turn;
+  t->deadline_ms = s->turn->deadline_ms;
+  s->turn->task = t;
+}
+
 static int start_protected(lua_State *L) {
   starting *s = lua_touserdata(L, 1);
   mc_turn *turn = s->turn;
   int nargs = 0;
-  s->t = mc__lua_task_new(s->M, L);
-  s->t->turn = turn;
-  s->t->deadline_ms = turn->deadline_ms;
-  turn->task = s->t;
+  begin(s, mc__lua_task_new(s->M, L));
   s->code = mc__lua_carry(L, s->M, s->t, turn, &s->why);
   if (s->code) return 0;
   if (turn->kind == MC_STOP) {
@@ -108,18 +120,13 @@ static int start_protected(lua_State *L) {
     give(L, s, 0);
     return 0;
   }
-  lua_pushlstring(L, turn->method, turn->method_len);
+  mc__lua_push_key(s->M, L, turn->method, turn->method_len);
   bool named = turn->method_len > 0;
   s->code = named ? mc__lua_push_handler(s->M, L, turn->actor, 2) : push_awaited(s, L);
   if (s->code == MC_E_DEAD_ACTOR) return refuse_orphan(s);
   if (s->code == MC_E_CANCELLED) return 0; /* nobody waits for it any more */
-  if (named && (s->code || !mc__lua_exposed(turn->method, turn->method_len))) {
-    s->code = MC_E_NO_SUCH_METHOD;
-    snprintf(s->why.text, sizeof s->why.text,
-             "the actor has no method '%.*s' to call from outside",
-             (int)(turn->method_len < 80 ? turn->method_len : 80), turn->method);
-    return 0;
-  }
+  if (named && (s->code || !mc__lua_exposed(turn->method, turn->method_len)))
+    return refuse_method(s), 0;
   s->code = mc__lua_read_all(s->M, L, s->arguments, &nargs, &s->why);
   if (s->code) return 0;
   mc__lua_keep_object(s->M, L, s->t, turn->actor);
@@ -130,16 +137,87 @@ static int start_protected(lua_State *L) {
   return 0;
 }
 
+static void starting_init(starting *s, mc_lua *M, mc_turn *turn, mc_reader *arguments) {
+  s->M = M;
+  s->turn = turn;
+  s->arguments = arguments;
+  s->t = NULL;
+  s->code = MC_OK;
+  s->packed = false;
+}
+
+/* Most messages are of a known method and have numbers for arguments: then nothing can raise, and no
+** protected call is needed. False, and nothing was done, when it may be otherwise. */
+static bool start_plain(starting *s) {
+  mc_lua *M = s->M;
+  mc_turn *turn = s->turn;
+  lua_State *L = M->L;
+  int nargs, top = lua_gettop(L);
+  const mc_actor *a = turn->actor;
+  if (!M->free_tasks || turn->kind == MC_STOP || turn->context_len || a->held ||
+      a->type->checked || M->intercepted)
+    return false;
+  if (!lua_checkstack(L, LUA_MINSTACK) ||
+      !lua_checkstack(M->free_tasks->co, LUA_MINSTACK) ||
+      !mc__lua_push_known(M, L, turn->method, turn->method_len))
+    return false;
+  if (mc__lua_push_handler(M, L, a, top + 1) ||
+      !mc__lua_exposed(turn->method, turn->method_len) ||
+      (nargs = mc__lua_read_plain(M, L, s->arguments)) < 0)
+    return lua_settop(L, top), false;
+  begin(s, mc__lua_task_new(M, L));
+  s->t->trace_id = turn->trace;
+  lua_xmove(L, s->t->co, nargs + 2);
+  s->t->nargs = nargs + 1;
+  lua_settop(L, top);
+  mc_task_ready(M->node, &s->t->base);
+  return true;
+}
+
+mc_error mc__lua_start_here(lua_State *L, mc_lua *M, mc_turn *turn, int name, int first,
+                            mc_lua_why *why) {
+  starting s;
+  int nargs = lua_gettop(L) - first + 1;
+  starting_init(&s, M, turn, NULL);
+  begin(&s, mc__lua_task_new(M, L));
+  lua_State *co = s.t->co;
+  mc__lua_inherit(L, s.t, mc__lua_task_current(M));
+  if (!lua_checkstack(co, LUA_MINSTACK)) s.code = mc__lua_no_memory(&s.why);
+  if (!s.code) s.code = mc__lua_push_handler(M, L, turn->actor, name);
+  if (s.code == MC_E_DEAD_ACTOR) refuse_orphan(&s);
+  if (s.code == MC_E_NO_SUCH_METHOD ||
+      (!s.code && !mc__lua_exposed(turn->method, turn->method_len)))
+    refuse_method(&s);
+  if (s.code) {
+    refuse_turn(&s);
+    return MC_OK;
+  }
+  lua_xmove(L, co, 2);
+  mc__lua_keep_object(M, L, s.t, turn->actor);
+  mc_error code = mc__lua_copy(M, L, L, first, nargs, co, "arguments", why);
+  if (code) {
+    mc__lua_task_free(M, s.t);
+    mc_turn_end(M->node, turn);
+    return code;
+  }
+  s.t->letters = mc__lua_signature(L, turn->actor, name);
+  s.code = mc__lua_check_arguments(co, s.t->letters, MC_TASK_BASE + 3, nargs, &s.why);
+  if (s.code) {
+    refuse_turn(&s);
+    return MC_OK;
+  }
+  s.t->nargs = nargs + 1;
+  if (M->intercepted) s.t->nargs += mc__lua_wrap_handler(M, s.t, L, name);
+  mc_task_ready(M->node, &s.t->base);
+  return MC_OK;
+}
+
 /* vtable */
 void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments) {
   mc_lua *M = ud;
   starting s;
-  s.M = M;
-  s.turn = turn;
-  s.arguments = arguments;
-  s.t = NULL;
-  s.code = MC_OK;
-  s.packed = false;
+  starting_init(&s, M, turn, arguments);
+  if (start_plain(&s)) return;
   const uint8_t *values = arguments->at;
   size_t len = (size_t)(arguments->end - values);
   if (!mc__lua_try(M->L, start_protected, &s)) s.code = MC_E_OUT_OF_MEMORY;

@@ -253,11 +253,18 @@ mc_error mc__lua_write_all(mc_lua *M, lua_State *L, int index, int count, mc_buf
                            uint32_t to, const char *place, mc_lua_why *why);
 /* Says so, and returns the code. */
 mc_error mc__lua_no_memory(mc_lua_why *why);
+/* Pushes the string when it is one of the last that came as keys or methods. Never raises. */
+bool mc__lua_push_known(mc_lua *M, lua_State *L, const char *s, size_t len);
+/* Pushes a string that may be known the next time. */
+void mc__lua_push_key(mc_lua *M, lua_State *L, const char *s, size_t len);
 /* Pushes one value, or nothing and returns a code. Raises only for want of memory. */
 mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why);
 /* Pushes the values of an array that ends the reader's bytes. */
 mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
                           mc_lua_why *why);
+/* The same for a few values of which none takes memory, where the stack has room for them; negative, and
+** nothing is pushed or read, when they are others. Never raises. */
+int mc__lua_read_plain(mc_lua *M, lua_State *L, mc_reader *r);
 /* Copies values between coroutines of one node as sending them would; L is the one that runs, or the
 ** main one. Never raises. */
 mc_error mc__lua_copy(mc_lua *M, lua_State *L, lua_State *from, int index, int count,
@@ -397,6 +404,10 @@ extern const char mc__lua_orphan[];
 /* Pushes the handler's function of the name at that index, and self; else says what there is none of. */
 mc_error mc__lua_push_handler(mc_lua *M, lua_State *L, const mc_actor *a, int name);
 void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments);
+/* Starts the handler of a cast by the running task, its name and arguments on L; the task for it was
+** reserved. Never raises: a code, and why in `why`, says that the arguments cannot be sent. */
+mc_error mc__lua_start_here(lua_State *L, mc_lua *M, mc_turn *turn, int name, int first,
+                            mc_lua_why *why);
 /* Answers and ends the turn of a task whose coroutine returned or raised; then the traceback is on
 ** top of the main state. */
 void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int nresults);

@@ -60,21 +60,29 @@ static bool read_array(reader *d, size_t count, int depth) {
   return true;
 }
 
-/* Pushes the string of a key. The ones that came last are kept, each in a place of its own, so that most
-** need not be made again. */
-static void push_key(reader *d, const char *s, size_t len) {
-  lua_State *L = d->L;
+/* The strings that came last as keys and as names of methods are kept, each in a place of its own, so that
+** most need not be made again. */
+static mc_lua_key *key_place(mc_lua *M, const char *s, size_t len) {
+  size_t mix =
+      len * 31 + (uint8_t)s[0] * 7u + (uint8_t)s[len / 2] * 3u + (uint8_t)s[len - 1];
+  return &M->keys[mix % MC_KEYS];
+}
+
+bool mc__lua_push_known(mc_lua *M, lua_State *L, const char *s, size_t len) {
+  if (len == 0 || len > MC_KEY_BYTES) return false;
+  const mc_lua_key *key = key_place(M, s, len);
+  if (key->len != len || memcmp(key->bytes, s, len) != 0) return false;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, key->string);
+  return true;
+}
+
+void mc__lua_push_key(mc_lua *M, lua_State *L, const char *s, size_t len) {
+  if (mc__lua_push_known(M, L, s, len)) return;
   if (len == 0 || len > MC_KEY_BYTES) {
     lua_pushlstring(L, s, len);
     return;
   }
-  size_t mix =
-      len * 31 + (uint8_t)s[0] * 7u + (uint8_t)s[len / 2] * 3u + (uint8_t)s[len - 1];
-  mc_lua_key *key = &d->M->keys[mix % MC_KEYS];
-  if (key->len == len && memcmp(key->bytes, s, len) == 0) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, key->string);
-    return;
-  }
+  mc_lua_key *key = key_place(M, s, len);
   key->len = 0;
   lua_pushlstring(L, s, len);
   lua_pushvalue(L, -1);
@@ -91,7 +99,9 @@ static bool read_key(reader *d, mc_item *item, int depth) {
   if (!mc_read(d->r, item)) return malformed(d);
   switch (item->kind) {
   case MC_TEXT:
-  case MC_BYTES: push_key(d, item->as.string.data, item->as.string.len); return true;
+  case MC_BYTES:
+    mc__lua_push_key(d->M, d->L, item->as.string.data, item->as.string.len);
+    return true;
   case MC_FLOAT:
     if (isnan(item->as.number))
       return reject(d, MC_E_MALFORMED, "a key that is NaN%s", "");
@@ -330,4 +340,24 @@ mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
   reader_init(&d, M, L, r);
   int top = lua_gettop(L);
   return read_values(&d, count) ? MC_OK : read_failed(&d, top, why);
+}
+
+int mc__lua_read_plain(mc_lua *M, lua_State *L, mc_reader *r) {
+  enum { FEW_VALUES = 8 };
+  reader d;
+  mc_item item;
+  mc_reader ahead = *r;
+  int top = lua_gettop(L);
+  if (!mc_read(&ahead, &item) || item.kind != MC_ARRAY || item.as.count > FEW_VALUES)
+    return -1;
+  int count = (int)item.as.count;
+  reader_init(&d, M, L, &ahead);
+  for (int i = 0; i < count; i++) {
+    bool plain = mc_read(&ahead, &item) && item.kind <= MC_FLOAT;
+    if (!plain) return lua_settop(L, top), -1;
+    read_value(&d, &item, 0);
+  }
+  if (ahead.at != ahead.end) return lua_settop(L, top), -1;
+  *r = ahead;
+  return count;
 }

@@ -72,7 +72,7 @@ static mc_route begin_local(mc_node *n, const mc_request *q, mc_sending *s) {
       awaits_itself(a, q->from))
     return failed(s, MC_E_DEADLOCK);
   if (q->kind != MC_STOP && mc__mailbox_full(a)) return local_full(a, q, s);
-  if (!idle || !q->direct || q->kind != MC_CALL) return MC_ROUTE_BYTES;
+  if (!idle || !q->direct || q->kind == MC_STOP) return MC_ROUTE_BYTES;
   incoming_of_request(n, q, &m);
   s->turn = mc__turn_new(n, a, &m);
   return s->turn ? MC_ROUTE_DIRECT : failed(s, MC_E_OUT_OF_MEMORY);

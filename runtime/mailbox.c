@@ -17,10 +17,32 @@
 _Static_assert(offsetof(mc_message, bytes) % sizeof(uint64_t) == 0,
                "the chain is aligned");
 
+enum { LARGE = 256 }; /* too large to be kept for another */
+
+/* Messages to one actor, or of one program, are much of a size: the last one that was freed will do. */
+static mc_message *message_alloc(mc_node *n, size_t size) {
+  mc_message *msg = n->free_messages;
+  if (msg && msg->cap >= size) {
+    n->free_messages = msg->next;
+    n->free_message_count--;
+    return msg;
+  }
+  msg = mc__alloc(n, NULL, 0, size);
+  if (msg) msg->cap = size;
+  return msg;
+}
+
+void mc__messages_fini(mc_node *n) {
+  for (mc_message *msg; (msg = n->free_messages);) {
+    n->free_messages = msg->next;
+    mc__alloc(n, msg, msg->cap, 0);
+  }
+}
+
 static mc_message *message_new(mc_node *n, const mc_incoming *m) {
   size_t chain = (size_t)m->chain_len * sizeof *m->chain;
   size_t size = sizeof(mc_message) + chain + m->method_len + m->context_len + m->args_len;
-  mc_message *msg = mc__alloc(n, NULL, 0, size);
+  mc_message *msg = message_alloc(n, size);
   if (!msg) return NULL;
   msg->next = NULL;
   msg->kind = m->kind;
@@ -141,5 +163,11 @@ void mc__message_drop(mc_node *n, mc_message *m) {
 
 void mc__message_free(mc_node *n, mc_message *m) {
   n->stats.mailbox--;
-  mc__alloc(n, m, m->size, 0);
+  if (n->free_message_count < MC_KEEP_MESSAGES && m->cap <= LARGE) {
+    m->next = n->free_messages;
+    n->free_messages = m;
+    n->free_message_count++;
+    return;
+  }
+  mc__alloc(n, m, m->cap, 0);
 }

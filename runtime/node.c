@@ -71,6 +71,7 @@ void mc_node_free(mc_node *n) {
   mc__credit_fini(n);
   mc__registry_fini(n);
   mc__timers_fini(n);
+  mc__messages_fini(n);
   while (n->free_turns) {
     mc_turn *t = n->free_turns;
     n->free_turns = t->next;

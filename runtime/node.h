@@ -9,10 +9,10 @@
 ** some bugs a chance. */
 #ifdef MC_HARD_TEST
 enum { MC_FIRST_SLOTS = 1, MC_FIRST_PEERS = 1, MC_FIRST_BYTES = 1, MC_GROWTH = 1 };
-enum { MC_KEEP_IN = 0, MC_KEEP_OUT = 0 };
+enum { MC_KEEP_IN = 0, MC_KEEP_OUT = 0, MC_KEEP_MESSAGES = 0 };
 #else
 enum { MC_FIRST_SLOTS = 64, MC_FIRST_PEERS = 16, MC_FIRST_BYTES = 256, MC_GROWTH = 2 };
-enum { MC_KEEP_IN = 65536, MC_KEEP_OUT = 1 << 20 };
+enum { MC_KEEP_IN = 65536, MC_KEEP_OUT = 1 << 20, MC_KEEP_MESSAGES = 1024 };
 #endif
 
 /* ---- values (value.c) ------------------------------------------------------------------------ */
@@ -114,10 +114,11 @@ typedef struct mc_message {
   uint32_t origin;
   uint64_t call, trace;
   double deadline_ms;
-  bool eager;        /* may start while a handler of its actor awaits */
-  double due_ms;     /* when it is probed for a deadlock */
-  uint64_t probe;    /* the last one, 0 before */
-  size_t size, args; /* bytes allocated; where the arguments start in bytes */
+  bool eager;     /* may start while a handler of its actor awaits */
+  double due_ms;  /* when it is probed for a deadlock */
+  uint64_t probe; /* the last one, 0 before */
+  size_t cap, size,
+      args; /* bytes allocated, in use; where the arguments start in bytes */
   int chain_len;
   size_t method_len, context_len, len;
   _Alignas(uint64_t) uint8_t bytes[]; /* chain, method, context, arguments */
@@ -153,6 +154,8 @@ void mc__mailbox_remove(mc_actor *a, mc_message *msg);
 /* Takes the message of that call out of the queue, or NULL. */
 mc_message *mc__mailbox_take(mc_actor *a, uint32_t origin, uint64_t call);
 void mc__message_free(mc_node *n, mc_message *m);
+/* Those that are kept for the next ones. */
+void mc__messages_fini(mc_node *n);
 /* The same for one that did not start. */
 void mc__message_drop(mc_node *n, mc_message *m);
 void mc__message_parts(const mc_message *m, mc_incoming *out);
@@ -285,6 +288,8 @@ struct mc_node {
   mc_waits woken; /* are being settled */
   mc_actor *draining;
   mc_turn *free_turns;
+  mc_message *free_messages;
+  unsigned free_message_count;
   mc_owed owed[MC_OWED];
   unsigned owed_count;
   mc_buf scratch; /* arguments on their way to a mailbox of this node */

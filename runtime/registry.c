@@ -228,9 +228,11 @@ mc_actor *mc__actor_find(const mc_node *n, uint64_t instance) {
 }
 
 bool mc__secret_equal(const uint8_t *a, const uint8_t *b) {
-  uint8_t different = 0;
-  for (int i = 0; i < MC_SECRET_SIZE; i++) different |= a[i] ^ b[i];
-  return different == 0;
+  uint64_t x[2], y[2]; /* all of it, wherever they differ: the time tells nothing */
+  _Static_assert(sizeof x == MC_SECRET_SIZE, "a secret is two words");
+  memcpy(x, a, sizeof x);
+  memcpy(y, b, sizeof y);
+  return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
 }
 
 mc_actor *mc_actor_at(const mc_node *n, const mc_address *to) {

@@ -56,6 +56,7 @@ return {
   C15 = "lua/context_spec.lua runtime/call_test.c worker-shell/context.test.js",
   C16 = "bindings/cast_spec.lua runtime/credit_test.c runtime/dispatch_test.c runtime/node_test.c",
   C18 = "bindings/buffer_spec.lua bindings/large_spec.lua worker-shell/large.test.js",
+  C19 = "bindings/garbage_test.c",
   D1 = "bindings/dispatch.test.js runtime/dispatch_test.c",
   D2 = "bindings/dispatch.test.js runtime/dispatch_test.c runtime/registry_test.c",
   D3 = "bindings/dispatch.test.js bindings/signature_spec.lua worker-shell/signature.test.js",

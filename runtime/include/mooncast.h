@@ -380,12 +380,12 @@ typedef struct mc_request {
   const void *context; /* up to MC_MAX_CONTEXT bytes that the core does not look at */
   size_t context_len;
   mc_wait *wait; /* MC_CALL; MC_STOP and MC_CAST: may be NULL, then nobody waits */
-  bool direct;   /* may run at once, inside the caller */
+  bool direct;   /* may run at once, inside the caller; of a cast: may start so */
 } mc_request;
 
 typedef enum mc_route {
   MC_ROUTE_FAILED, /* `error` says why; nothing was sent */
-  MC_ROUTE_DIRECT, /* run `turn` now with the arguments as they stand */
+  MC_ROUTE_DIRECT, /* run (a cast: start) `turn` now with the arguments as they stand */
   MC_ROUTE_BYTES,  /* write the array of arguments to `out`, then commit or abort */
   MC_ROUTE_WAIT,   /* a cast without credit or room: await `wait`, then ask again */
 } mc_route;

@@ -52,6 +52,11 @@ export const goals = [
   { group: "calls", what: "rings: casts against calls of 100 callers", of: times(WASM, "cast", WASM, "calls_from_100"), least: 1 },
   { group: "calls", what: "native: casts across threads against Erlang's sends across two schedulers", of: times("native", "cast", "Erlang"), least: 1 },
 
+  ...[["same_node_call", "a same-node call"], ["round_trip", "a round trip between threads"]].flatMap(([call, what]) => [
+    { group: "calls", what: `native: allocations of ${what}, Lua's aside`, of: (median) => median(`${call}_allocations`, "native"), most: 1 },
+    { group: "calls", what: `native: Lua objects of ${what}`, of: (median) => median(`${call}_objects`, "native"), most: 2 },
+  ]),
+
   { group: "values", what: "wasm: a value's round trip against structuredClone", of: times(WASM, "value", "JavaScript", "structured_clone"), least: 1 },
   { group: "values", what: "wasm: against JSON in JavaScript", of: times(WASM, "value", "JavaScript", "json"), least: 1 },
   { group: "values", what: "wasm: against cjson in the same wasm", of: times(WASM, "value", WASM, "cjson"), least: 1 },

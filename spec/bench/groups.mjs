@@ -27,6 +27,7 @@ const SWITCHES = ["switch", "switch_in_pcall"];
 
 const CALLS = ["coroutine_switch", "coroutine_switch_in_pcall", "await", "await_in_pcall", "same_node_call",
   "same_node_cast", "round_trip", "calls_from_100", "cast"];
+const GARBAGE = ["same_node_call", "round_trip"].flatMap((call) => [`${call}_allocations`, `${call}_objects`]);
 const ACTORS = ["spawn", "actor_bytes", "spawn_remote", "thread_ring"];
 const PEERS = [["raw postMessage", "post-message"], ["Comlink", "comlink"], ["workerpool", "workerpool"],
   ["Piscina", "piscina"], ["tinypool", "tinypool"], ["threads", "threads"], ["wasmoon and Comlink", "wasmoon-comlink"]];
@@ -49,6 +50,7 @@ export const groups = {
     { who: "wasm, rings, no spin", figures: CALLS, run: mooncast(NO_SPIN_WORKERS, "ring", "spec/bench/calls.lua", seconds) },
     port("calls.lua", CALLS, seconds),
     native("calls.lua", CALLS, seconds),
+    { who: "native", figures: GARBAGE, run: ["build/bench/garbage", "figures"] },
     stock("programs.lua", SWITCHES.map((name) => `program_${name}`), seconds, ...SWITCHES),
     node("raw Atomics", "raw.mjs", ["round_trip"], "atomics", seconds),
     node("raw Atomics, spin", "raw.mjs", ["round_trip"], "spin", seconds),
@@ -107,6 +109,7 @@ export const groups = {
 /** Of a figure, where it is not per second. */
 export function unitOf(figure) {
   if (/^core_/.test(figure)) return "ns";
+  if (/_(allocations|objects)$/.test(figure)) return "1/call";
   if (/^(first_answer|second_node|command|start_of_node)/.test(figure)) return "ms";
   return figure === "actor_bytes" ? "bytes" : "1/s";
 }

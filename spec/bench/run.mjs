@@ -45,6 +45,9 @@ function reason({ error, signal, status, stderr = "" }) {
   return (lines[0] ?? (signal ? `ended by ${signal}` : `exit ${status}`)).trim().slice(0, 200);
 }
 
+/** Allocations may be none, a rate may not. */
+const isFigure = ([name, value]) => value > 0 || (value === 0 && unitOf(name) === "1/call");
+
 /** Runs one kind. @returns {{ lines?: [string, number][], missing?: string }} */
 function measure({ run: [command, ...args], env = {}, timed }) {
   const start = performance.now();
@@ -59,7 +62,7 @@ function measure({ run: [command, ...args], env = {}, timed }) {
   const missing = ended.error || ended.status !== 0 ? reason(ended) : undefined;
   if (timed) return { lines: missing ? [] : [["command", took]], missing };
   const lines = (ended.stdout ?? "").trim().split("\n").map((line) => line.split(" "));
-  return { lines: lines.map(([name, value]) => [name, Number(value)]).filter(([, value]) => value > 0), missing };
+  return { lines: lines.map(([name, value]) => [name, Number(value)]).filter(isFigure), missing };
 }
 
 function median(list) {

@@ -12,7 +12,9 @@ const TITLES = {
 const NOTES = {
   calls: `One integer there and back. \`same_node_call\` stays in its node; \`round_trip\` (one after the other),
 \`calls_from_100\` (a hundred callers at a time) and \`cast\` go to another thread. Rings spin for up to ten
-microseconds while each node has a processor; "no spin" is a node more than there are processors, so none does.`,
+microseconds while each node has a processor; "no spin" is a node more than there are processors, so none does.
+\`_allocations\` and \`_objects\` are what one of 100,000 warm calls asks of malloc, and makes in Lua's heaps, on both
+sides together.`,
   values: "Encoding and decoding a table of fifteen fields in three levels.",
   actors: `\`spawn\` is local, \`spawn_remote\` from a hundred callers to another node. \`thread_ring\` is hops per second
 of one token through 503 actors of one node, a cast each. \`actor_bytes\` is what the process grows by, with a reference
