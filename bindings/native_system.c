@@ -25,8 +25,8 @@
 ** lockstep; where nobody waits for an answer they grow. What is larger is taken whole: pieces of one large
 ** envelope would have to be put together. */
 enum { SMALL_PIECE = 1024, LARGE_PIECE = 64 * 1024 };
-/* An event of at most that is used again. */
-enum { MOST_SPARE = 4096 };
+/* An event with room for that is used again; news has none. */
+enum { SPARE = 4096 };
 
 typedef enum node_state { STARTING, RUNNING, FAILED, ENDED } node_state;
 
@@ -107,7 +107,7 @@ static bool handle(native_node *n, mc_event *e, double budget_ms) {
 }
 
 static void keep_or_free(native_node *n, mc_event *e) {
-  if (n->spare || e->cap > MOST_SPARE)
+  if (n->spare || e->cap != SPARE)
     free(e);
   else
     n->spare = e;
@@ -195,7 +195,7 @@ static void lost(native_node *n, uint32_t peer, const native_node *to) {
 static mc_event *batch(native_node *n, const uint8_t *bytes, size_t len) {
   mc_event *e = n->spare;
   if (!e || e->cap < len) {
-    size_t cap = len < MOST_SPARE ? MOST_SPARE : len;
+    size_t cap = len < SPARE ? SPARE : len;
     return mc__event_new(MC_EVENT_DATA, n, bytes, len, cap);
   }
   n->spare = NULL;
