@@ -72,7 +72,7 @@ return {
   E4 = "bindings/error_spec.lua runtime/call_test.c runtime/credit_test.c runtime/node_test.c "
     .. "runtime/pending_test.c worker-shell/kill.test.js",
   E5 = "bindings/dispatch.test.js lua/transport_spec.lua runtime/node_test.c worker-shell/host-node.test.js",
-  E6 = "lua/policy_spec.lua worker-shell/policy.test.js",
+  E6 = "lua/policy_spec.lua runtime/call_test.c worker-shell/policy.test.js",
   E7 = "bindings/error_spec.lua bindings/explain.test.js worker-shell/cli.test.js",
   E8 = "bindings/error_spec.lua",
   F1 = "bindings/value_spec.lua",

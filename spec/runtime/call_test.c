@@ -207,6 +207,43 @@ static void dies_meanwhile(void) {
   world_free(w);
 }
 
+/* A peer whose actors cannot be called from here: nothing is sent; answers, and calls from there, are not
+** concerned, nor is its own actor. */
+static void barred(void) {
+  world *w = world_new(2, 0);
+  mc_node *n = w->node[0].n;
+  mc_address there = world_address(w, 0, 1, world_spawn(w, 1, w->node[1].type));
+  mc_address here = world_address(w, 1, 0, world_spawn(w, 0, w->node[0].type));
+  world_ask before = {0}, call = {0}, stop = {0}, cast = {0}, back = {0}, own = {0};
+  mc_error error = MC_OK;
+  CHECK_INT(world_call(w, 0, there, "hold", 1, NULL, &before), MC_OK);
+  world_run(w);
+  mc_peer_bar(n, there.peer, true);
+  uint64_t received = world_stats(w, 1).received;
+  CHECK_INT(world_call(w, 0, there, "echo", 2, NULL, &call), MC_E_NOT_PERMITTED);
+  CHECK_INT(world_stop(w, 0, there, &stop), MC_E_NOT_PERMITTED);
+  CHECK(world_cast(w, 0, there, "echo", 2, &cast, &error));
+  CHECK_INT(error, MC_E_NOT_PERMITTED);
+  CHECK(!mc_wait_pending(&call.wait) && !mc_wait_pending(&stop.wait));
+  world_run(w);
+  CHECK_INT(world_stats(w, 1).received, received);
+  CHECK_INT(world_call(w, 1, here, "echo", 3, NULL, &back), MC_OK);
+  world_release(w, 1, 1);
+  world_run(w);
+  CHECK(before.settled == 1 && before.value == 1);
+  CHECK(back.settled == 1 && back.value == 3);
+  mc_address first = there;
+  first.instance = MC_FIRST_INSTANCE;
+  CHECK_INT(world_call(w, 0, first, "echo", 4, NULL, &own), MC_OK);
+  mc_peer_bar(n, there.peer, false);
+  CHECK_INT(world_call(w, 0, there, "echo", 5, NULL, &call), MC_OK);
+  world_run(w);
+  CHECK_INT(own.code, MC_E_DEAD_ACTOR);
+  CHECK(call.settled == 1 && call.value == 5);
+  mc_peer_bar(n, MC_SELF, true); /* does nothing */
+  world_free(w);
+}
+
 /* The same while a reply is written. */
 static void caller_dies_meanwhile(void) {
   world *w = world_new(2, 0);
@@ -314,6 +351,7 @@ static const check_test tests[] = {
     {"call: a method's name that is none is refused before it is sent [A2]", bad_names},
     {"call: what is too large is refused, here and there [F4]", too_large},
     {"call: the peer may die while arguments are written [E4]", dies_meanwhile},
+    {"call: a barred peer gets no requests; answers go both ways [E6]", barred},
     {"call: the caller may die while the reply is written", caller_dies_meanwhile},
     {"call: a reply that cannot be encoded becomes an error [D6]", reply_aborted},
     {"call: chosen times travel and are inherited, the default does not", timeouts},
