@@ -3,13 +3,13 @@ const shared = [
   "AbortController", "AbortSignal", "Atomics", "Blob", "BroadcastChannel", "Event", "EventTarget", "MessageChannel",
   "MessagePort", "ReadableStream", "Request", "Response", "SharedArrayBuffer", "TextDecoder", "TextEncoder",
   "TransformStream", "URL", "URLSearchParams", "WebAssembly", "WebSocket", "Worker", "WritableStream",
-  "clearInterval", "clearTimeout", "console", "crypto", "fetch", "globalThis", "navigator", "performance",
+  "atob", "btoa", "clearInterval", "clearTimeout", "console", "crypto", "fetch", "globalThis", "navigator", "performance",
   "queueMicrotask", "setInterval", "setTimeout", "structuredClone",
 ];
 const node = ["Buffer", "process", "setImmediate", "clearImmediate"];
 const page = [
-  "CustomEvent", "ImageData", "Option", "history", "localStorage", "matchMedia", "requestAnimationFrame", "addEventListener", "crossOriginIsolated", "parent", "removeEventListener",
-  "AudioContext", "AudioWorkletNode", "OfflineAudioContext", "document", "location", "self", "postMessage", "window", "customElements", "HTMLElement",
+  "CompressionStream", "CustomEvent", "DecompressionStream", "ImageData", "Option", "history", "localStorage", "matchMedia", "requestAnimationFrame", "addEventListener", "crossOriginIsolated", "parent", "removeEventListener",
+  "AudioContext", "AudioWorkletNode", "OfflineAudioContext", "document", "getComputedStyle", "location", "self", "postMessage", "window", "customElements", "HTMLElement",
 ];
 const worklet = ["AudioWorkletProcessor", "currentFrame", "registerActor", "registerProcessor", "sampleRate"];
 

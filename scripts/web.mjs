@@ -31,7 +31,7 @@ export async function buildPage() {
   cpSync(join(ROOT, "build/mooncast.wasm"), join(FOLDER, "mooncast.wasm"));
   await build({
     absWorkingDir: ROOT,
-    entryPoints: { main: "web/main.js", worker: "worker-shell/worker.js" },
+    entryPoints: { main: "web/main.js", worker: "worker-shell/worker.js", worklet: "worker-shell/worklet.js" },
     outdir: FOLDER,
     bundle: true,
     minify: true,

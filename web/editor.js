@@ -34,14 +34,16 @@ export class Editor {
   #view;
   #extensions;
 
-  /** @param {HTMLElement} parent @param {{ run: () => void }} commands */
-  constructor(parent, { run }) {
-    const keys = [{ key: "Mod-Enter", run: () => (run(), true) }, indentWithTab, ...defaultKeymap, ...historyKeymap, ...searchKeymap];
+  /** @param {HTMLElement} parent @param {{ run: () => void, leave: () => void }} commands leave: to what comes behind it */
+  constructor(parent, { run, leave }) {
+    const own = [{ key: "Mod-Enter", run: () => (run(), true) }, indentWithTab];
+    // Last: before that it closes the search, or makes one selection of many.
+    const keys = [...own, ...searchKeymap, ...defaultKeymap, ...historyKeymap, { key: "Escape", run: () => (leave(), true) }];
     this.#extensions = [
-      keymap.of(keys), lineNumbers(), lintGutter(), history(), drawSelection(), indentOnInput(), indentUnit.of("  "),
+      keymap.of(keys), EditorView.lineWrapping, lineNumbers(), lintGutter(), history(), drawSelection(), indentOnInput(), indentUnit.of("  "),
       bracketMatching(), highlightActiveLine(), highlightActiveLineGutter(), highlightSelectionMatches(),
       StreamLanguage.define(lua), syntaxHighlighting(colours), theme,
-      EditorView.contentAttributes.of({ "aria-label": "Program in Lua; Escape and then Tab leaves it" }),
+      EditorView.contentAttributes.of({ "aria-label": "Program in Lua; Tab indents, Escape goes on to the prompt" }),
     ];
     this.#view = new EditorView({ parent });
   }

@@ -4,6 +4,7 @@ import { Editor } from "./editor.js";
 import { examples } from "./examples.js";
 import { Picture } from "./picture.js";
 import { Prompt } from "./prompt.js";
+import { fragmentOf, readFragment } from "./share.js";
 import { Session } from "./session.js";
 import { Stage } from "./stage.js";
 
@@ -13,7 +14,7 @@ const STATES = { starting: "Starting workers", idle: "Ready", running: "Running"
 
 /** What was typed into each example. */
 const edited = new Map();
-let example = examples.find(({ name }) => `#${name}` === location.hash) ?? examples[0];
+let example = examples[0];
 
 /* ---- panels: side by side where there is room, else one at a time ------------------------------ */
 
@@ -33,7 +34,7 @@ function goTo(line) {
 
 /* ---- parts ------------------------------------------------------------------------------------ */
 
-const editor = new Editor(by("editor"), { run });
+const editor = new Editor(by("editor"), { run, leave: () => by("entry").focus() });
 const output = new Console({ log: by("log"), filters: by("filters") }, goTo);
 const stage = new Stage({ scene: by("scene"), note: by("stage-note") }, (shown) => {
   by("stage").hidden = !shown;
@@ -112,6 +113,34 @@ function open(next) {
   session.restart().catch(() => {});
 }
 
+/** What the address names, with the program that it may bring. */
+async function openAddress() {
+  const { name, text, problem } = await readFragment(location.hash);
+  const found = examples.find((each) => each.name === name) ?? examples[0];
+  if (text !== undefined) edited.set(found.name, text);
+  choose(found);
+  by("example").value = found.name;
+  if (problem) output.add("", problem, "bad");
+}
+
+async function share() {
+  const { text } = editor;
+  try {
+    const fragment = await fragmentOf(example.name, text === example.source ? undefined : text);
+    history.replaceState(null, "", fragment);
+    await navigator.clipboard.writeText(location.href);
+    say("Link copied");
+  } catch (error) {
+    say(error instanceof RangeError ? error.message : "The link is in the address bar");
+  }
+}
+
+/** Shows on the button for a moment what it did. */
+function say(text) {
+  by("share").textContent = text;
+  setTimeout(() => (by("share").textContent = "Share"), 2500);
+}
+
 function choose(next) {
   example = next;
   editor.text = edited.get(next.name) ?? next.source;
@@ -123,6 +152,7 @@ function choose(next) {
 
 by("run").onclick = run;
 by("stop").onclick = stop;
+by("share").onclick = share;
 by("clear").onclick = () => output.clear();
 addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.defaultPrevented) return;
@@ -130,7 +160,7 @@ addEventListener("keydown", (event) => {
   run();
 });
 
-by("example").append(...examples.map(({ name, title }) => new Option(title, name, false, name === example.name)));
+by("example").append(...examples.map(({ name, title }) => new Option(title, name)));
 by("example").onchange = ({ target }) => {
   open(examples[target.selectedIndex]);
   history.replaceState(null, "", `#${example.name}`);
@@ -140,7 +170,11 @@ const WORKERS = Math.min(8, Math.max(2, navigator.hardwareConcurrency ?? 2));
 by("workers").append(...Array.from({ length: 8 }, (_, i) => new Option(i + 1, i + 1, false, i + 1 === WORKERS)));
 by("workers").onchange = ({ target }) => session.restart({ workers: Number(target.value) });
 
-choose(example);
 showPanel("code");
+await openAddress();
+addEventListener("hashchange", async () => {
+  await openAddress();
+  session.restart().catch(() => {});
+});
 session.restart({ workers: WORKERS }).catch(() => {});
 new Prompt({ form: by("prompt"), entry: by("entry"), list: by("completions") }, session, output);

@@ -1,6 +1,8 @@
 // The page of web/, as somebody uses it, in Chromium: built, served below a path, with and without isolation.
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { after, before, describe, it } from "node:test";
+import { deflateRawSync } from "node:zlib";
 
 import { chromium } from "playwright-core";
 
@@ -13,7 +15,7 @@ const browser = {};
 before(async () => {
   await buildPage();
   const chromiumPath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser.it = await chromium.launch({ executablePath: chromiumPath, args: ["--no-sandbox"] });
+  browser.it = await chromium.launch({ executablePath: chromiumPath, args: ["--no-sandbox", "--mute-audio"] });
 });
 after(() => browser.it?.close());
 
@@ -49,6 +51,27 @@ const program = (page, text) => page.locator(".cm-content").fill(text);
 async function type(page, entry) {
   await page.locator("#entry").fill(entry);
   await page.locator("#entry").press("Enter");
+}
+
+/** What has the focus: an id, a class, or what it is. */
+function focused(page) {
+  return page.evaluate(() => {
+    const { id, classList, localName } = document.activeElement;
+    return localName === "body" ? localName : id || classList[0] || localName;
+  });
+}
+
+/** The program in the editor, which shows only a part of it. */
+const source = (page) => page.evaluate(() => document.querySelector(".cm-content").cmTile.view.state.doc.toString());
+
+/** Evaluates until the answer is the one. */
+async function ask(page, entry, wanted) {
+  await until(async () => {
+    await type(page, entry);
+    await until(async () => (await page.locator("#entry").inputValue()) === "");
+    await page.waitForTimeout(50);
+    return (await page.locator("#log .line .text").last().textContent()) === wanted;
+  });
 }
 
 /** The pixels of the canvas, as how many different colours there are. */
@@ -145,14 +168,94 @@ describe("the page", () => {
       assert.equal(await page.evaluate(() => document.activeElement.id), "example");
       await page.keyboard.press("Tab");
       assert.equal(await page.evaluate(() => document.activeElement.id), "run");
-      for (let i = 0; i < 2; i++) await page.keyboard.press("Tab");
+      for (const next of ["stop", "share", "cm-content"]) {
+        await page.keyboard.press("Tab");
+        assert.equal(await focused(page), next);
+      }
       await page.keyboard.press("Control+A");
       await page.keyboard.type('print("typed")');
       await page.keyboard.press("Control+Enter");
       await line(page, "typed");
       await page.keyboard.press("Escape");
-      await page.keyboard.press("Tab");
-      assert.equal(await page.evaluate(() => document.activeElement.closest("#console") !== null), true);
+      assert.equal(await focused(page), "entry");
+    }));
+
+  it("has everything that can be used where Tab gets to, with a name and a mark", () =>
+    onPage({ hash: "mandelbrot" }, async (page) => {
+      await page.click("#run");
+      await line(page, "a pixel is 0.00667 wide");
+      await page.evaluate(() => document.activeElement.blur());
+      const reached = [];
+      for (let at = ""; at !== "run"; ) {
+        await page.keyboard.press(at === "cm-content" ? "Escape" : "Tab");
+        at = await focused(page);
+        reached.push(at);
+        assert.ok(reached.length < 40, reached.join(" "));
+        // Behind the last comes the browser's own.
+        if (at === "body") continue;
+        // The editor shows it a moment later.
+        await page.waitForFunction(() => {
+          const { outlineStyle } = getComputedStyle(document.activeElement);
+          const around = document.activeElement.closest(".cm-editor, #prompt");
+          return outlineStyle !== "none" || (around && getComputedStyle(around).boxShadow !== "none");
+        });
+      }
+      // From Run on, around to it. Escape leaves the editor; what it goes past is reached backwards.
+      for (const wanted of ["example", "stop", "share", "cm-content", "entry", "canvas", "workers"]) {
+        assert.ok(reached.includes(wanted), `${wanted} in ${reached.join(" ")}`);
+      }
+      const names = await page.evaluate(() =>
+        [...document.querySelectorAll("button, select, textarea, canvas, [tabindex]")]
+          .filter((each) => each.checkVisibility())
+          .map((each) => each.ariaLabel || each.labels?.[0]?.textContent.trim() || each.textContent.trim()),
+      );
+      assert.ok(names.length > 10 && names.every((name) => name !== ""), JSON.stringify(names));
+    }));
+
+  it("clicks into a canvas by the keyboard", () =>
+    onPage({ hash: "mandelbrot" }, async (page) => {
+      await page.click("#run");
+      await line(page, "a pixel is 0.00667 wide");
+      await page.focus("#scene canvas");
+      await page.keyboard.press("ArrowLeft");
+      assert.equal(await page.locator(".cross").isVisible(), true);
+      await page.keyboard.press("Enter");
+      await line(page, "a pixel is 0.00222 wide");
+      await page.keyboard.press("Shift+Enter");
+      await until(async () => (await page.locator("#log .line", { hasText: "0.00667 wide" }).count()) === 2);
+    }));
+
+  it("shares a program in its address, and opens one without running it", () =>
+    onPage({ permissions: ["clipboard-read", "clipboard-write"] }, async (page) => {
+      const text = 'print("shared, with ü and 🌙")\n'.repeat(30);
+      await program(page, text);
+      await page.click("#share");
+      await page.locator("#share", { hasText: "Link copied" }).waitFor();
+      const link = await page.evaluate(() => navigator.clipboard.readText());
+      assert.match(link, /#greeter~z[\w-]{20,200}$/);
+      await page.goto("about:blank");
+      await page.goto(link);
+      await state(page, "idle");
+      assert.equal(await source(page), text);
+      assert.equal(await page.locator("#log .line").count(), 0);
+      await page.click("#run");
+      await line(page, "shared, with ü and 🌙");
+    }));
+
+  it("says that a link is broken, or too long, and shows the example", () =>
+    onPage({}, async (page) => {
+      const bomb = deflateRawSync(Buffer.alloc(1 << 20, " ")).toString("base64url");
+      const wrong = { "life~zAAAA": "cannot be read", "life~z": "cannot be read", "life~t_w": "cannot be read", "life~q": "cannot be read" };
+      for (const [hash, problem] of Object.entries({ ...wrong, [`life~z${bomb}`]: "longer than 256 KiB" })) {
+        await page.click("#clear");
+        await page.evaluate((to) => (location.hash = to), hash);
+        await page.locator("#log .bad", { hasText: problem }).waitFor();
+        assert.match(await source(page), /Conway's game of life/);
+      }
+      await state(page, "idle");
+      await program(page, randomBytes(30_000).toString("base64"));
+      await page.click("#share");
+      await page.locator("#share", { hasText: "too long" }).waitFor();
     }));
 
   it("on a phone shows one panel at a time, none wider than the screen", () =>
@@ -185,6 +288,24 @@ describe("the examples", () => {
       await until(async () => (await colours(page)) === 3);
       await page.locator('.card[data-node="w2"] .types', { hasText: "Strip 1" }).waitFor();
     }));
+
+  for (const isolated of [true, false]) {
+    it(`play the piano, isolated: ${isolated}, and stop it and play it again`, () =>
+      onPage({ hash: "piano", isolated }, async (page) => {
+        await page.click("#run");
+        await until(async () => (await colours(page)) > 8);
+        await type(page, "audio, samples = mc.lookup 'audio', mc.lookup 'audio.samples'");
+        await line(page, "audio, samples =");
+        const press = (name) => page.locator(".buttons button", { hasText: name }).click();
+        await press("Stop");
+        await ask(page, "samples:stats().ahead == 0", "true");
+        await ask(page, "audio:peak()", "0");
+        await press("Softer");
+        await ask(page, "audio:volume() < 1", "true");
+        await press("Play");
+        await ask(page, "audio:peak() > 0.05", "true");
+      }));
+  }
 
   it("chat from tab to tab", () =>
     onPage({ hash: "chat", pages: 2 }, async (one, two) => {

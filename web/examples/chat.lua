@@ -7,6 +7,25 @@ local mc = require "mooncast"
 local ADJECTIVES <const> = { "Quiet", "Bright", "Early", "Wandering", "Silver", "Patient" }
 local ANIMALS <const> = { "Fox", "Owl", "Hare", "Otter", "Moth", "Heron" }
 
+-- A link's `send` must not wait. So bytes for another tab wait here, and a task takes them to the page, in their order.
+local function sender(talk, tab)
+  local waiting, busy = {}, false
+  local function drain()
+    while #waiting > 0 do
+      local bytes = table.concat(waiting)
+      waiting = {}
+      talk:send(tab, mc.bytes(bytes))
+    end
+    busy = false
+  end
+  return function(bytes)
+    waiting[#waiting + 1] = bytes
+    if busy then return end
+    busy = true
+    mc.spawn_task(drain)
+  end
+end
+
 local Person = mc.actor("Person", { reentrant = true })
 
 function Person:init(talk, name)
@@ -24,8 +43,7 @@ function Person:peer(tab, id)
   if self.links[tab] then return end
   local talk = self.talk
   self.links[tab] = mc.transport {
-    -- Sending must not wait: a cast does not while the page keeps up.
-    send = function(bytes) mc.cast(talk, "send", tab, mc.bytes(bytes)) end,
+    send = sender(talk, tab),
     up = function()
       mc.spawn_task(function()
         local other = mc.resolve(Person, id)
@@ -36,7 +54,7 @@ function Person:peer(tab, id)
     down = function()
       local other = self.others[tab]
       self.links[tab], self.others[tab] = nil, nil
-      if other then mc.cast(talk, "say", nil, other.name .. " left") end
+      if other then mc.spawn_task(talk.say, talk, nil, other.name .. " left") end
     end,
   }
 end
