@@ -29,12 +29,14 @@ function run(isolated) {
 }
 
 for (const isolated of [true, false]) {
-  const { error, link, frames, calls, right, longest, stats, report } = await run(isolated);
+  const { error, link, frames, calls, right, longest, behind, late, stats, report } = await run(isolated);
   if (error) throw new Error(error);
   const { underruns, missing, played, capacity } = stats;
   const load = loadavg()[0];
-  const figures = { engine, link, seconds, frames, played, capacity, underruns, missing, wrong: report.wrong, calls, right };
-  console.log(JSON.stringify({ ...figures, longest_call_ms: Number(longest.toFixed(1)), load: Number(load.toFixed(2)) }));
+  const figures = { engine, link, seconds, frames, played, capacity, underruns, missing, wrong: report.wrong, calls, right, device_underruns: late };
+  const rounded = { longest_call_ms: longest, clock_behind_ms: behind, load };
+  for (const [name, value] of Object.entries(rounded)) figures[name] = Number(value.toFixed(1));
+  console.log(JSON.stringify(figures));
   const sound = underruns === 0 && report.wrong === 0 && report.frames === frames && right === calls;
   if (!sound) process.exitCode = 1;
 }

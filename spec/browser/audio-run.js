@@ -60,6 +60,7 @@ export async function play(system, { seconds, rate = 100, ahead }) {
   const feeder = await system.spawn("Feeder", [], { on: "w1" });
   const caller = await system.spawn("Caller", [], { on: "w2" });
   const frames = seconds * context.sampleRate;
+  const began = performance.now() - context.currentTime * 1000;
   const written = feeder.call("write", [audio.samples, 1, frames], { timeout: Infinity });
   // At once: what runs dry before that is an underrun.
   const played = written.then(() => audio.samples.call("finish"));
@@ -67,7 +68,10 @@ export async function play(system, { seconds, rate = 100, ahead }) {
   await played;
   const stats = await audio.samples.call("stats");
   const report = await audio.actor.call("report");
+  // How far the audio's clock is behind: callbacks that were left out; and what the browser itself says, if it does.
+  const behind = performance.now() - began - context.currentTime * 1000;
+  const late = context.playbackStats?.underrunEvents;
   await audio.close();
   await context.close();
-  return { frames, calls: rate * seconds, right, longest, stats, report };
+  return { frames, calls: rate * seconds, right, longest, behind, late, stats, report };
 }
