@@ -120,7 +120,9 @@ async function openAddress() {
   if (text !== undefined) edited.set(found.name, text);
   choose(found);
   by("example").value = found.name;
-  if (problem) output.add("", problem, "bad");
+  if (!problem) return;
+  output.add("", problem, "bad");
+  showPanel("console");
 }
 
 async function share() {

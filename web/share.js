@@ -67,15 +67,17 @@ export async function readFragment(fragment) {
   try {
     return { name, text: await unpack(packed) };
   } catch (error) {
-    return { name, problem: `the program in this link cannot be read: ${error.message}` };
+    // What a browser says of bytes helps nobody here.
+    const why = error instanceof RangeError ? `: ${error.message}` : "";
+    return { name, problem: `the program in this link cannot be read${why}` };
   }
 }
 
 async function unpack(packed) {
   if (packed.length > MAX_ADDRESS) throw new RangeError("it is too long");
   const [, kind, text] = /^([zt])([\w-]*)$/.exec(packed) ?? [];
-  if (kind === undefined) throw new TypeError("it is none");
-  if (kind === "z" && !compresses()) throw new TypeError("this browser cannot unpack it");
+  if (kind === undefined) throw new TypeError("an unknown kind");
+  if (kind === "z" && !compresses()) throw new RangeError("this browser unpacks nothing");
   const bytes = kind === "z" ? await through(new DecompressionStream("deflate-raw"), fromText(text)) : fromText(text);
   return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 }

@@ -21,6 +21,7 @@ export const excludedJs = {
   "spec/package/package.test.js": "builds projects and opens pages of its own",
   "spec/sim/agree.test.js": WITHOUT_WORKERS,
   "spec/web/page.test.js": "drives a browser itself",
+  "spec/web/piano.test.js": COMMAND,
   "spec/web/wordcount.test.js": COMMAND,
   "spec/worker-shell/cli.test.js": COMMAND,
   "spec/worker-shell/error-codes.test.js": WITHOUT_WORKERS,

@@ -250,6 +250,7 @@ describe("the page", () => {
         await page.click("#clear");
         await page.evaluate((to) => (location.hash = to), hash);
         await page.locator("#log .bad", { hasText: problem }).waitFor();
+        assert.doesNotMatch(await page.textContent("#log"), /Failed to execute/);
         assert.match(await source(page), /Conway's game of life/);
       }
       await state(page, "idle");
@@ -280,6 +281,8 @@ describe("the examples", () => {
       assert.ok((await colours(page)) > 50);
       await page.locator("#scene canvas").click();
       await line(page, "a pixel is 0.00222 wide");
+      await page.locator(".buttons button", { hasText: "Step back" }).click();
+      await until(async () => (await page.locator("#log .line", { hasText: "0.00667 wide" }).count()) === 2);
     }));
 
   it("let life go on, over all workers", () =>

@@ -1,13 +1,15 @@
--- A chat between tabs: run this here, open the page in a second tab, and run it there. Each tab is a
--- system of its own. mc.transport links them over bytes that the page moves; then people in one tab
--- are actors that the other calls.
+-- A chat between tabs: run this here, open the page in a second tab, and run
+-- it there. Each tab is a system of its own. mc.transport links them over
+-- bytes that the page moves; then people in one tab are actors that the
+-- other calls.
 
 local mc = require "mooncast"
 
 local ADJECTIVES <const> = { "Quiet", "Bright", "Early", "Wandering", "Silver", "Patient" }
 local ANIMALS <const> = { "Fox", "Owl", "Hare", "Otter", "Moth", "Heron" }
 
--- A link's `send` must not wait. So bytes for another tab wait here, and a task takes them to the page, in their order.
+-- A link's `send` must not wait. So bytes for another tab wait here, and a
+-- task takes them to the page, in their order.
 local function sender(talk, tab)
   local waiting, busy = {}, false
   local function drain()
@@ -37,7 +39,8 @@ function Person:introduce() return self.name end
 -- What another person calls.
 function Person:hear(name, text) self.talk:say(name, text) end
 
--- What the page calls: somebody came, bytes came, somebody went, somebody here said something.
+-- What the page calls: somebody came, bytes came, somebody went, somebody
+-- here said something.
 
 function Person:peer(tab, id)
   if self.links[tab] then return end

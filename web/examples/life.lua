@@ -1,7 +1,9 @@
--- Conway's game of life on a torus, cut into strips, one on every worker. A strip computes its rows
--- and answers with the outer two, which its neighbours need for their next step.
+-- Conway's game of life on a torus, cut into strips, one on every worker. A
+-- strip computes its rows and answers with the outer two, which its
+-- neighbours need for their next step.
 --
--- In the page a click sets a glider free. `mooncast web/examples/life.lua` shows 40 steps as letters.
+-- In the page a click sets a glider free. `mooncast web/examples/life.lua`
+-- shows 40 steps as letters.
 
 local mc = require "mooncast"
 

@@ -1,7 +1,7 @@
 -- The Mandelbrot set, drawn by an actor on every worker.
 --
--- In the page a click looks closer, a click with Shift steps back. From the command line,
--- `mooncast web/examples/mandelbrot.lua`, it is a picture of letters.
+-- In the page a click looks closer, a click with Shift steps back. From
+-- the command line, `mooncast web/examples/mandelbrot.lua`, it is letters.
 
 local mc = require "mooncast"
 
@@ -77,6 +77,11 @@ function Explorer:click(x, y, back)
   self:show()
 end
 
+-- The middle again, from further away.
+function Explorer:press()
+  self:click(WIDTH / 2, HEIGHT / 2, true)
+end
+
 local function print_letters()
   for row = -11, 11 do
     local line = {}
@@ -91,9 +96,10 @@ end
 mc.main(function()
   local canvas = mc.lookup "canvas"
   if not canvas then return print_letters() end
-  canvas:open(WIDTH, HEIGHT, "Click to look closer, Shift and click to step back")
+  canvas:open(WIDTH, HEIGHT, "Click to look closer")
   local explorer = mc.spawn({ Explorer, on = mc.node() }, canvas)
   explorer:show()
+  canvas:buttons { "Step back" }
   canvas:listen(explorer)
   mc.serve_forever()
 end)

@@ -1,7 +1,8 @@
--- A prelude by Bach (BWV 846, its first half) on a piano of actors. Every string is one, on whatever worker has
--- the fewest: it computes its own vibration. The pianist strikes them, adds up what they give and writes that
--- ahead of what is heard; an AudioWorklet plays it. The ear, on another worker, looks at the same samples and
--- draws the notes that it finds in them.
+-- A prelude by Bach (BWV 846, its first half) on a piano of actors. Every
+-- string is one, on whatever worker has the fewest: it computes its own
+-- vibration. The pianist strikes them, adds up what they give and writes
+-- that ahead of what is heard; an AudioWorklet plays it. The ear, on another
+-- worker, looks at the same samples and draws the notes that it finds.
 --
 -- `mooncast web/examples/piano.lua prelude.wav` writes a file instead.
 
@@ -55,8 +56,9 @@ local function frequency(key) return 440 * 2 ^ ((key - 69) / 12) end
 
 local String = mc.actor "String"
 
--- A loop of samples, one period long, that loses its high tones as it goes around (Karplus and Strong); the
--- filter behind it makes the period right to a fraction of a sample.
+-- A loop of samples, one period long, that loses its high tones as it goes
+-- around (Karplus and Strong); the filter behind it makes the period right
+-- to a fraction of a sample.
 function String:init(pitch, rate)
   local period = rate / pitch
   local length = math.floor(period + 0.4) -- the loop's average takes away half a sample
@@ -265,7 +267,8 @@ local function draw(self)
   self.canvas:draw(0, 0, width, BAR_ROWS + KEY_ROWS, mc.bytes(table.concat(rows)))
 end
 
--- Samples that will be heard so many seconds from now, and the keys that were struck for them.
+-- Samples that will be heard so many seconds from now, and the keys that
+-- were struck for them.
 function Ear:hear(samples, seconds, struck)
   table.move(self.window, #samples + 1, WINDOW, 1)
   table.move(samples, 1, #samples, WINDOW - #samples + 1, self.window)
