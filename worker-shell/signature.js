@@ -5,28 +5,20 @@
 import { ActorError } from "./errors.js";
 import { RemoteRef } from "./ref.js";
 
-const isInteger = (value) => typeof value === "bigint" || Number.isInteger(value);
-const isString = (value) => typeof value === "string" || value instanceof Uint8Array;
-const isRef = (value) => value instanceof RemoteRef;
-const isTable = (value) =>
-  typeof value === "object" && !isString(value) && !isRef(value) && !(value instanceof ArrayBuffer || value instanceof ActorError);
+const TYPES = ["boolean", "integer", "number", "string", "table", "reference", "any"];
 
-const tests = {
-  boolean: (value) => typeof value === "boolean",
-  integer: isInteger,
-  number: (value) => typeof value === "number" || typeof value === "bigint",
-  string: isString,
-  table: isTable,
-  reference: isRef,
-  any: () => true,
-};
-
-function found(value) {
+function kindOf(value) {
   if (value == null) return "nil";
-  if (isRef(value)) return "reference";
-  if (isString(value)) return "string";
-  if (typeof value === "number") return Number.isInteger(value) ? "integer" : "float";
-  return typeof value === "bigint" ? "integer" : isTable(value) ? "table" : typeof value;
+  if (value instanceof RemoteRef) return "reference";
+  if (typeof value === "string" || value instanceof Uint8Array) return "string";
+  if (typeof value === "bigint" || Number.isInteger(value)) return "integer";
+  if (typeof value === "number") return "float";
+  if (typeof value !== "object") return typeof value;
+  return value instanceof ArrayBuffer || value instanceof ActorError ? "userdata" : "table";
+}
+
+function fits(kind, type) {
+  return kind === type || type === "any" || (type === "number" && (kind === "integer" || kind === "float"));
 }
 
 function list(part, text) {
@@ -36,7 +28,7 @@ function list(part, text) {
     if (word === "..." && i === words.length - 1) return { rest: true };
     if (word === "...") throw new TypeError(`nothing can follow '...' in the signature '${text}'`);
     const [, type, optional] = /^(\w+)(\??)$/.exec(word) ?? [];
-    if (!Object.hasOwn(tests, type)) throw new TypeError(`'${word}' is no type in the signature '${text}'`);
+    if (!TYPES.includes(type)) throw new TypeError(`'${word}' is no type in the signature '${text}'`);
     return { type, optional: optional === "?" || type === "any" };
   });
 }
@@ -50,9 +42,9 @@ function compile(text) {
 function problem(declared, values, what) {
   for (const [i, { rest, type, optional }] of declared.entries()) {
     if (rest) return undefined;
-    const value = values[i];
-    if (value == null ? optional : tests[type](value)) continue;
-    return `${what} ${i + 1} is ${i < values.length ? found(value) : "missing"}, declared ${type}`;
+    const kind = i < values.length ? kindOf(values[i]) : "missing";
+    if (kind === "nil" || kind === "missing" ? optional : fits(kind, type)) continue;
+    return `${what} ${i + 1} is ${kind}, declared ${type}`;
   }
   const most = declared.length;
   return values.length > most ? `${values.length} ${what}s, at most ${most} are declared` : undefined;

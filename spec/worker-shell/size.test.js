@@ -5,10 +5,10 @@ import { describe, it } from "node:test";
 import { shipped } from "../bench/size.mjs";
 
 /**
- * Bytes with brotli: what is reached, and one in a hundred more. The goal is 115 kB. The wasm takes 134, of which the
- * library in Lua is 18, all JavaScript 27. Of the wasm's code a seventh is emscripten's C library.
+ * Bytes with brotli: what is reached, and one in a hundred more. The goal is 115 kB. The wasm takes 135, of which the
+ * library in Lua is 18, all JavaScript 28. Of the wasm's code a seventh is emscripten's C library.
  */
-const BUDGET = 162_000;
+const BUDGET = 163_500;
 
 describe("the download", () => {
   it(`is within its budget of ${BUDGET / 1000} kB with brotli [I16]`, (test) => {
