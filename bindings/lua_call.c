@@ -140,36 +140,58 @@ static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
   q->direct = M->depth < MAX_DIRECT;
 }
 
-/* Calls, with the method's name at `name` and the arguments from `first` to the top of the stack. */
-static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, int name,
-                int first) {
-  mc_sending s;
+/* Sends the call that was begun, with the values from `first` to the top of the stack, and awaits it. */
+static int call_bytes(lua_State *L, mc_lua *M, const mc_request *q, mc_sending *s,
+                      int first, lua_KFunction k, lua_KContext ctx) {
   mc_lua_why why;
   mc_lua_task *self = mc__lua_task_current(M);
-  call_is(self, ref, q->method);
-  mc__lua_task_reserve(M, L);
-  switch (mc_send_begin(M->node, q, &s)) {
-  case MC_ROUTE_DIRECT: return call_direct(L, M, q, s.turn, name, first);
-  case MC_ROUTE_BYTES: break;
-  default: return raise_call(L, M, self, s.error, NULL);
-  }
   int nargs = lua_gettop(L) - first + 1;
   mc_error code = MC_OK;
   if (q->kind != MC_STOP)
-    code = mc__lua_write_all(M, L, first, nargs, s.out, q->to->peer, "arguments", &why);
+    code = mc__lua_write_all(M, L, first, nargs, s->out, q->to->peer, "arguments", &why);
   if (code) {
     mc__lua_sent(M, code);
-    mc_send_abort(M->node, q, &s);
+    mc_send_abort(M->node, q, s);
     return raise_call(L, M, self, code, why.text);
   }
   self->parked = L; /* the answer may come inside the commit */
-  code = mc_send_commit(M->node, q, &s);
+  code = mc_send_commit(M->node, q, s);
   mc__lua_sent(M, code);
   if (code) {
     self->parked = NULL;
     return raise_call(L, M, self, code, NULL);
   }
-  return mc__lua_await(L, M, MC_AWAIT_CALL, call_k, 0);
+  return mc__lua_await(L, M, MC_AWAIT_CALL, k, ctx);
+}
+
+/* Calls, with the method's name at `name` and the arguments from `first` to the top of the stack. */
+static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, int name,
+                int first) {
+  mc_sending s;
+  mc_lua_task *self = mc__lua_task_current(M);
+  call_is(self, ref, q->method);
+  mc__lua_task_reserve(M, L);
+  switch (mc_send_begin(M->node, q, &s)) {
+  case MC_ROUTE_DIRECT: return call_direct(L, M, q, s.turn, name, first);
+  case MC_ROUTE_BYTES: return call_bytes(L, M, q, &s, first, call_k, 0);
+  default: return raise_call(L, M, self, s.error, NULL);
+  }
+}
+
+int mc__lua_call_there(lua_State *L, mc_lua *M, const mc_lua_ref *ref, const char *method,
+                       int first, lua_KFunction k, lua_KContext ctx) {
+  mc_request q;
+  mc_sending s;
+  mc_lua_task *self = mc__lua_task_current(M);
+  request_init(&q, M, ref, MC_CALL, self);
+  q.method = method;
+  q.method_len = strlen(method);
+  q.direct = false;
+  mc__lua_check_await(L, M, method);
+  call_is(self, ref, method);
+  if (mc_send_begin(M->node, &q, &s) != MC_ROUTE_BYTES)
+    return raise_call(L, M, self, s.error, NULL);
+  return call_bytes(L, M, &q, &s, first, k, ctx);
 }
 
 /* The function behind ref:method(...). Upvalue 1: the method's name. */

@@ -221,7 +221,9 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_explain(L, M);
   mc__lua_open_coroutine(L);
   mc__lua_open_call(L, M);
+  mc__lua_open_class(L);
   mc__lua_open_actor(L, M);
+  mc__lua_open_spawn(L);
   mc__lua_open_transport(L);
   mc__lua_open_intercept(L, M);
   return 1;

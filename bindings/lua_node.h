@@ -1,5 +1,5 @@
 /* What the files of the Lua binding share: lua_value.c, lua_error.c, lua_ref.c, lua_task.c,
-** lua_call.c, lua_actor.c, lua_node.c. One mc_lua is one Lua state with one node of the core. */
+** lua_call.c, lua_class.c, lua_actor.c, lua_node.c. One mc_lua is one Lua state with one node of the core. */
 #ifndef MC_LUA_NODE_H
 #define MC_LUA_NODE_H
 
@@ -396,6 +396,10 @@ void mc__lua_open_coroutine(lua_State *L);
 /* lua_call.c */
 void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *outcome);
 int mc__lua_call_method(lua_State *L);
+/* Calls a method of an actor elsewhere with the values from `first` to the top, and awaits the answer: k
+** then calls mc__lua_awaited. Raises what prevents that. */
+int mc__lua_call_there(lua_State *L, mc_lua *M, const mc_lua_ref *ref, const char *method,
+                       int first, lua_KFunction k, lua_KContext ctx);
 void mc__lua_open_call(lua_State *L, mc_lua *M);
 
 /* lua_handler.c */
@@ -510,12 +514,41 @@ void mc__lua_release_all(mc_lua *M, mc_lua_task *t);
 void mc__lua_holds_over(mc_lua *M, const mc_actor *a);
 void mc__lua_open_hold(lua_State *L);
 
+/* lua_class.c */
+/* A version of a type. It stands in the registry once for all actors that were made from it. User values:
+** what core.set_version was given, and what it looked like then: a copy of its fields, or true when that
+** does not matter. */
+typedef struct mc_lua_class {
+  mc_type *type;
+  int reference; /* LUA_NOREF as long as there are none */
+  uint64_t count;
+  lua_Integer fields; /* of the copy */
+} mc_lua_class;
+
+/* Pushes the metatable of the class at index, or nothing and returns NULL: it is none. */
+mc_lua_class *mc__lua_push_class_meta(lua_State *L, int index);
+/* Raises when there is none at that index. */
+mc_type *mc__lua_check_class(lua_State *L, int index);
+/* Where the class stands in the registry, for an actor that will be counted; the next two count. Raise when
+** there is no memory. */
+int mc__lua_class_reference(lua_State *L, int index, mc_lua_class *class);
+int mc__lua_hold_class(lua_State *L, int index);
+void mc__lua_drop_class(lua_State *L, int klass);
+/* Pushes what core.set_version gave the class, or nothing and returns false: it was changed since. */
+bool mc__lua_push_version(lua_State *L, int klass);
+void mc__lua_open_class(lua_State *L);
+
 /* lua_actor.c */
 bool mc__lua_exposed(const char *name, size_t len);
 /* The task is over: the version that it ran is not kept for it any more. */
 void mc__lua_leave_class(lua_State *L, mc_lua_task *t);
 void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, bool raised);
 void mc__lua_resign(void *ud, mc_actor *actor);
+/* Pushes the reference of a new actor of the class at that index, which has no init; or raises. */
+void mc__lua_make(lua_State *L, mc_lua *M, mc_type *type, int klass);
 void mc__lua_open_actor(lua_State *L, mc_lua *M);
+
+/* lua_spawn.c */
+void mc__lua_open_spawn(lua_State *L);
 
 #endif

@@ -433,46 +433,6 @@ function definition.hash(plain, context)
   return ("%016x"):format(hash_value(FNV_OFFSET, plain, ref_id))
 end
 
--- Noticing changes.
-
-local snapshots = setmetatable({}, { __mode = "k" }) -- class -> { number, fields, count }
-
-local function are_nan(a, b) return a ~= a and b ~= b and type(a) == "number" and type(b) == "number" end
-
--- Each spawn on another node asks this.
-local function is_unchanged(class, last)
-  local fields, count = last.fields, 0
-  for key, value in next, class do
-    local known = fields[key]
-    if not rawequal(value, known) and not are_nan(value, known) then return false end
-    count = count + 1
-  end
-  return count == last.count
-end
-
-local function snapshot(class, number)
-  local fields, count = {}, 0
-  for key, value in next, class do
-    fields[key] = value
-    count = count + 1
-  end
-  return { number = number, fields = fields, count = count }
-end
-
---- Counts the versions of an actor type: another number when one of its methods (or other fields) was
--- set to something else, added or removed since the last time. What changes inside a field or an
--- upvalue makes no new version.
--- @tparam table class
--- @treturn integer 1 at first
--- @usage if definition.version(Counter) ~= packed.version then packed = pack_again(Counter) end
-function definition.version(class)
-  local last = snapshots[class]
-  if last and is_unchanged(class, last) then return last.number end
-  local number = last and last.number + 1 or 1
-  snapshots[class] = snapshot(class, number)
-  return number
-end
-
 -- Explaining.
 
 local HINT <const> = "; globals do not travel to other nodes: make '%s' local to the definition, "

@@ -145,9 +145,8 @@ mc.share = core.share
 
 local type, infos, checked, spawn_here = type, node.infos, node.checked, core.spawn
 
-local function target_of(target)
+local function refuse_target(target)
   local class = type(target) == "table" and (core.class_name(target) and target or target[1])
-  if infos[class] then return class, target.on end
   if core.class_name(class) then error("this actor type was not made by mc.actor", 3) end
   error("mc.spawn wants an actor type, or {Type, on = node}", 3)
 end
@@ -158,12 +157,14 @@ end
 -- @treturn ref its reference
 -- Raises what init raised, and node_down, unknown_node, unsendable, version_mismatch.
 function mc.spawn(target, ...)
-  if type(target) == "table" and checked[target[1]] and target.on == self_name then
-    return spawn_here(target[1], ...)
+  local class = type(target) == "table" and target[1]
+  if infos[class] then
+    local where = target.on
+    if where == self_name and checked[class] then return spawn_here(class, ...) end
+    return node.spawn(where or node.least_loaded(), class, ...)
   end
   if infos[target] then return node.spawn(node.least_loaded(), target, ...) end
-  local class, where = target_of(target)
-  return node.spawn(where or node.least_loaded(), class, ...)
+  refuse_target(target)
 end
 
 --- Makes an actor on this node that lives as long as something on this node refers to it: a variable, a

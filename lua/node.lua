@@ -71,12 +71,12 @@ function node.peer_up(name, incarnation, secret, barred)
     incarnation = incarnation,
     ref = core.address(name, incarnation, 1, secret, "mc.node"),
     load = 0,
-    spawns = 0, -- that were asked of it
-    settled = {}, -- of those, what it is still to be told
+    untold = {}, -- of the spawns that were asked of it
     barred = barred,
     listed = false, -- until all is done: without memory it is told again
   }
   if name ~= self_name then apply_policy(sibling) end
+  sibling.asked = core.asked(sibling, sibling.ref)
   node.siblings[name] = sibling
   node.order[#node.order + 1] = name
   sibling.listed = true
@@ -208,14 +208,14 @@ end
 
 -- What tells two definitions of a name apart; renewed when methods were added or replaced.
 local function hash_of(info)
-  if info.received then return info.hash end
-  local version = definition.version(info.class)
-  if info.version ~= version then
-    info.version = version
+  local hash = core.version(info.class)
+  if hash then return hash end
+  if not info.received then
     check_sites(info)
     info.packed = not info.from_file and pack(info) or nil
     info.hash = definition.hash(info.packed or code_of(info), { ref_id = core.id })
   end
+  core.set_version(info.class, info.hash, info.received)
   return info.hash
 end
 
@@ -319,38 +319,18 @@ end
 -- tells how it went: the token when the answer came, its negative when the actor is not wanted. Bad news
 -- goes out at once, good news by the dozen: what a node remembers for another is bounded by that.
 
-local TOLD_AT_ONCE <const> = 64
-
 local function tell_settled(sibling)
-  local tokens = sibling.settled
-  sibling.settled = {}
+  local tokens = core.settled(sibling.asked)
+  table.move(sibling.untold, 1, #sibling.untold, #tokens + 1, tokens)
+  sibling.untold = {}
   local ok, message = pcall(core.cast, sibling.ref, "settle", self_name, tokens)
   if ok then return end
-  table.move(tokens, 1, #tokens, #sibling.settled + 1, sibling.settled)
+  table.move(tokens, 1, #tokens, #sibling.untold + 1, sibling.untold)
   error(message, 0)
 end
 
--- A spawn that another node was asked for, as its sender sees it; closed when it is over.
-local Asked = {}
-Asked.__index = Asked
-
-local function ask(sibling)
-  sibling.spawns = sibling.spawns + 1
-  return setmetatable({ sibling = sibling, token = sibling.spawns, answered = false }, Asked)
-end
-
--- Errors with which a spawn either was not sent or was refused before there was an actor.
-local UNSENT <const> = { cannot_await = true, unsendable = true }
-
-function Asked:__close(failure)
-  if getmetatable(failure) == core.Error and UNSENT[failure.code] then return end
-  local settled = self.sibling.settled
-  settled[#settled + 1] = self.answered and self.token or -self.token
-  if not self.answered or #settled >= TOLD_AT_ONCE then pcall(tell_settled, self.sibling) end
-end
-
--- The same where the actor is made. It stands in node.made[sender] until its sender has told; then its
--- reference does.
+-- A spawn for another node while its actor is made. It stands in node.made[sender] until its sender has told;
+-- when the actor is there its reference does.
 local Making = {}
 Making.__index = Making
 
@@ -400,25 +380,30 @@ function node.new(class, ...)
   return core.new(class, ...)
 end
 
+local spawn_there, spawn_known = core.spawn_there, core.spawn_known
+
 --- Spawns on a node of the same host. Returns the ref.
 function node.spawn(where, class, ...)
   if where == self_name then
     check_sites_once(class)
     return core.spawn(class, ...)
   end
-  local info = infos[class]
   local sibling = node.siblings[where]
   if not sibling then core.error("unknown_node", "there is no node " .. tostring(where)) end
   sibling.load = sibling.load + 1
-  local hash = hash_of(info)
-  local asked <close> = ask(sibling)
-  local ref, load = core.call(sibling.ref, "spawn", info.name, hash, self_name, asked.token, ...)
-  asked.answered = true
-  sibling.load = load
+  local info = infos[class]
+  local ref, failure, is_time = spawn_there(sibling.asked, info.name, hash_of(info), ...)
+  if is_time then pcall(tell_settled, sibling) end
+  if not ref then error(failure, 0) end
   return ref
 end
 
 function Node:spawn(name, hash, from, token, ...)
+  local made = node.made[from]
+  if made then
+    local ref, load = spawn_known(name, hash, made, token)
+    if ref then return ref, load end
+  end
   local making <close> = make_for(from, token)
   making.ref = core.spawn(find_class(name, hash, from), ...)
   return making.ref, core.load() - 1
