@@ -96,7 +96,7 @@ async function develop(createServer, isolated) {
   const timer = setTimeout(() => over.reject(new Error("the page said nothing")), LIMIT_MS);
   const page = openPage("chromium", server.resolvedUrls.local[0], { onExit: (why) => over.reject(new Error(why)), onLine: () => {} });
   try {
-    assert.deepEqual(await over.promise, { ...EXPECTED, link: isolated ? "ring" : "port" });
+    return await over.promise;
   } finally {
     clearTimeout(timer);
     await page.close();
@@ -178,13 +178,16 @@ describe("the package in a page, under a strict content security policy", () => 
 
   it("works in Vite's development server without configuration", async () => {
     const { createServer } = await import(tools.resolve("vite").replace(/index\.cjs$/, "index.js"));
-    for (const isolated of [false, true]) await develop(createServer, isolated);
+    for (const isolated of [false, true]) {
+      assert.deepEqual(await develop(createServer, isolated), { ...EXPECTED, link: isolated ? "ring" : "port" });
+    }
   });
 
   it("is heard through Vite and webpack without configuration", async () => {
     const heard = { heard: [0.5, -0.25] };
-    const { build } = await import(tools.resolve("vite").replace(/index\.cjs$/, "index.js"));
+    const { build, createServer } = await import(tools.resolve("vite").replace(/index\.cjs$/, "index.js"));
     writeFileSync(`${project}/index.html`, '<!doctype html><script type="module" src="/sound.js"></script>\n');
+    assert.deepEqual(await develop(createServer, true), heard);
     await build({ root: project, configFile: false, logLevel: "error", build: { outDir: "vite-sound" } });
     assert.deepEqual(await open(`${project}/vite-sound`, { isolated: true }), heard);
     const folder = site("webpack-sound", "main.js");
