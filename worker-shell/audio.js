@@ -62,12 +62,16 @@ export async function createAudioNode(system, context, options = {}) {
   const more = { scope, name, actor, options: actorOptions, channels, frames, ring: ring?.buffer };
   const attached = await attach(system, node.port, more, timers ? [timers] : []);
   node.onprocessorerror = () => attached.die(`node ${attached.name} went down: its processor failed`);
+  // A context that has rendered into memory is closed, too, but its worklet lives on.
+  const onState = () => context.state === "closed" && attached.die(`node ${attached.name} went down: its context was closed`);
+  if (typeof context.close === "function") context.addEventListener("statechange", onState);
   const samples = ring && system.expose(`${name}.samples`, makeSamples(ring, context.sampleRate), { interleave: INTERLEAVE });
   return {
     node,
     actor: await system.lookup(name),
     samples: samples ?? (await system.lookup(`${name}.samples`)),
     async close() {
+      context.removeEventListener("statechange", onState);
       attached.close();
       node.disconnect();
       await samples?.stop().catch(() => {});

@@ -25,6 +25,10 @@ registerActor("checker", class {
     return [error, performance.now() - began >= 29];
   }
 
+  fail() {
+    this._fails = true;
+  }
+
   /** Only silence between samples is counted. */
   report() {
     return { frames: this._next, silent: this._silent, wrong: this._wrong, callbacks: this._callbacks };
@@ -32,6 +36,7 @@ registerActor("checker", class {
 
   _render(channels, frames) {
     this._callbacks += 1;
+    if (this._fails) throw new Error("the callback failed");
     for (let i = 0; i < frames; i++) {
       const sample = channels[0][i];
       for (let channel = 1; channel < channels.length; channel++) if (channels[channel][i] !== sample) this._wrong += 1;

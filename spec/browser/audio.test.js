@@ -95,6 +95,17 @@ describe("a node in an AudioWorklet", () => {
       assert.equal(await one.actor.call("peak"), 0);
     }));
 
+  it("is down when its callback fails", () =>
+    offline({}, async (system, context) => {
+      const audio = await checkedNode(system, context);
+      const events = system.events();
+      await audio.actor.call("fail");
+      await context.startRendering();
+      const { value } = await events.next();
+      assert.deepEqual([value.type, value.node, /its processor failed/.test(value.reason)], ["down", audio.actor.node, true]);
+      await assert.rejects(audio.actor.call("report"), { code: "node_down" });
+    }));
+
   it("that cannot be is refused", () =>
     offline({}, async (system, context) => {
       await assert.rejects(createAudioNode(system, context, { channels: 0 }), /channels is a whole number/);
@@ -111,7 +122,7 @@ describe("a node in an AudioWorklet", () => {
     await system.close();
   });
 
-  it("goes on in order when it was starved, and says so", { skip: !playsInTime }, async () => {
+  it("goes on in order when it was starved, and says so, and is down when its context is closed", { skip: !playsInTime }, async () => {
     const system = await createSystem({ workers: 1 });
     await system.runSource("audio.lua", PROGRAM);
     const context = new AudioContext({ sampleRate: RATE });
@@ -126,7 +137,11 @@ describe("a node in an AudioWorklet", () => {
     const report = await audio.actor.call("report");
     assert.deepEqual([played, report.frames, report.wrong], [2 * capacity, 2 * capacity, 0]);
     assert.ok(underruns >= 1 && missing > 0);
+    const events = system.events();
     await context.close();
+    const { value } = await events.next();
+    assert.deepEqual([value.type, value.node, value.code], ["down", audio.actor.node, "node_down"]);
+    await assert.rejects(audio.actor.call("report"), { code: "node_down" });
     await system.close();
   });
 });
