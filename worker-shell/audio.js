@@ -18,6 +18,7 @@ const RANDOM_BYTES = 64;
 const contexts = new WeakMap();
 
 async function load(context, url) {
+  if (!context.audioWorklet) throw new Error("this page has no AudioWorklet: it wants https, or localhost");
   await context.audioWorklet.addModule(url ?? new URL("./worklet.js", import.meta.url));
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = ({ data: { id, ms } }) => setTimeout(() => port1.postMessage(id), ms);

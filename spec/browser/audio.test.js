@@ -111,6 +111,8 @@ describe("a node in an AudioWorklet", () => {
       await assert.rejects(createAudioNode(system, context, { channels: 0 }), /channels is a whole number/);
       await assert.rejects(createAudioNode(system, context, { ahead: -1 }), /ahead is a number of seconds/);
       await assert.rejects(createAudioNode(system, context, { actor: "nobody" }), /no actor is registered as nobody/);
+      const insecure = { sampleRate: RATE };
+      await assert.rejects(createAudioNode(system, insecure), /it wants https, or localhost/);
     }));
 
   it("plays in its time what workers write ahead, while 100 calls a second are answered there [I14]", { skip: !playsInTime }, async () => {

@@ -162,7 +162,8 @@ end
 local function begin(self, keys)
   self.playing, self.ringing = {}, {}
   mc.spawn_task(function()
-    play(self, keys)
+    -- A page may be silent for long, until somebody clicks.
+    mc.with({ timeout = math.huge }, play, self, keys)
     local stats = self.samples:stats()
     print(("%.0f s played so far, %d underruns"):format(stats.played / stats.rate, stats.underruns))
   end)
