@@ -1,8 +1,8 @@
--- A prelude by Bach (BWV 846, its first half) on a piano of actors. Every
--- string is one, on whatever worker has the fewest: it computes its own
--- vibration. The pianist strikes them, adds up what they give and writes
--- that ahead of what is heard; an AudioWorklet plays it. The ear, on another
--- worker, looks at the same samples and draws the notes that it finds.
+-- A prelude by Bach (BWV 846, its first half) on a piano of actors.
+-- Every string is one, on whatever worker has the fewest: it computes
+-- its own vibration. The pianist strikes them, adds up what they give
+-- and writes that ahead of what is heard; an AudioWorklet plays it. The
+-- ear, on another worker, draws the notes that it finds in the samples.
 --
 -- `mooncast web/examples/piano.lua prelude.wav` writes a file instead.
 
