@@ -29,7 +29,7 @@ EXTRA ?=
 
 LUA := $(B)/lua-5.4.7
 CJSON := $(B)/lua-cjson-2.1.0
-PATCHES := $(wildcard lua/patches/*.patch)
+PATCHES := $(sort $(wildcard lua/patches/*.patch))
 EMBEDDED := $(B)/lua_embedded.c
 
 # The core, which knows no platform, and what the native build has besides.

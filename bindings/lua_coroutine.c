@@ -60,10 +60,7 @@ static int resume_k(lua_State *L, int status, lua_KContext wrap) {
   mc_lua_task *t = M->current;
   int nargs = 0;
   mc__lua_set_parked(co, false);
-  if (t->parked == co) {
-    nargs = t->nvalues;
-    t->parked = NULL;
-  }
+  if (t->parked == co) nargs = mc__lua_unpark(t);
   return resume_from(L, M, nargs, wrap != 0);
 }
 

@@ -289,7 +289,7 @@ static int l_waits(lua_State *L) {
   lua_newtable(L);
   int n = 0;
   for (mc_lua_task *t = M->live; t; t = t->live) {
-    if (!t->parked && !t->ending) continue;
+    if ((!t->parked || t->awaits == MC_AWAIT_TURN) && !t->ending) continue;
     push_wait(L, M, t);
     lua_rawseti(L, -2, ++n);
   }

@@ -220,6 +220,7 @@ static int open_core(lua_State *L, mc_lua *M) {
   mc__lua_open_context(L);
   mc__lua_open_explain(L, M);
   mc__lua_open_coroutine(L);
+  mc__lua_open_preempt(L);
   mc__lua_open_call(L, M);
   mc__lua_open_class(L);
   mc__lua_open_actor(L, M);

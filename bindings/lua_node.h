@@ -46,6 +46,7 @@ typedef enum mc_lua_await {
   MC_AWAIT_ANY, /* of several tasks */
   MC_AWAIT_INIT,
   MC_AWAIT_EACH, /* the next of several tasks, of which it wants all */
+  MC_AWAIT_TURN, /* preempted: it could go on */
 } mc_lua_await;
 
 struct mc_lua_task {
@@ -355,6 +356,8 @@ void mc__lua_wake_failed(mc_lua *M, mc_lua_task *t, mc_error code);
 int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
                      int *nresults);
 void mc__lua_resume(void *ud, mc_task *task);
+/* The task goes on; returns how many values settled onto the coroutine where it waited. */
+int mc__lua_unpark(mc_lua_task *t);
 /* Keeps the handle at that index with its task; 0: no longer. */
 void mc__lua_set_handle(lua_State *L, const mc_lua_task *t, int handle);
 /* Whether code outside of tasks may await here. */
@@ -392,6 +395,9 @@ void mc__lua_open_explain(lua_State *L, mc_lua *M);
 /* lua_async.c, lua_coroutine.c */
 void mc__lua_open_async(lua_State *L);
 void mc__lua_open_coroutine(lua_State *L);
+
+/* lua_preempt.c */
+void mc__lua_open_preempt(lua_State *L);
 
 /* lua_call.c */
 void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *outcome);

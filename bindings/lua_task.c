@@ -416,6 +416,15 @@ static int end_unstarted(lua_State *L) {
   return mc__lua_raise(L, MC_E_CANCELLED, "it was cancelled before it started");
 }
 
+int mc__lua_unpark(mc_lua_task *t) {
+  t->parked = NULL;
+  if (t->awaits == MC_AWAIT_TURN) {
+    t->awaits = MC_AWAIT_NOTHING;
+    t->settled = false;
+  }
+  return t->nvalues;
+}
+
 /* vtable: a task that is new or was settled */
 void mc__lua_resume(void *ud, mc_task *task) {
   mc_lua *M = ud;
@@ -429,10 +438,7 @@ void mc__lua_resume(void *ud, mc_task *task) {
     refuse_start(M, t);
     return;
   }
-  if (t->parked) {
-    nargs = t->parked == t->co ? t->nvalues : 0;
-    if (t->parked == t->co) t->parked = NULL;
-  }
+  if (t->parked) nargs = t->parked == t->co ? mc__lua_unpark(t) : 0;
   t->nargs = 0;
   int status = mc__lua_task_run(M, M->L, t, nargs, &nresults);
   if (status != LUA_YIELD) mc__lua_end(M, t, status, nresults);

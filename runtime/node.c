@@ -175,7 +175,7 @@ static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len)
 
 bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
   if (peer >= n->peer_count || mc__peer_refusal(n, peer)) return true;
-  mc_node_now(n);
+  n->turn_ms = mc_node_now(n);
   if (deliver(n, peer, bytes, len)) return true;
   n->stats.malformed++;
   mc_node_peer_down(n, peer, MC_E_NODE_DOWN);
@@ -331,9 +331,14 @@ static bool is_over(mc_node *n, unsigned handled, double start, double budget_ms
   return mc_node_now(n) - start >= budget_ms;
 }
 
+bool mc_node_turn_over(mc_node *n) {
+  return n->ready_first || mc_node_now(n) - n->turn_ms >= n->budget_ms;
+}
+
 double mc_node_step(mc_node *n, double budget_ms) {
   mc_task *t;
-  double start = mc_node_now(n);
+  double start = n->turn_ms = mc_node_now(n);
+  n->budget_ms = budget_ms;
   mc__dispatch_recover(n);
   mc__timers_run(n, start);
   for (unsigned i = 1; (t = next_ready(n)); i++) {

@@ -269,7 +269,8 @@ struct mc_node {
   mc_host host;
   mc_language language;
   double call_timeout_ms;
-  double now_ms; /* as of the last deliver or step */
+  double now_ms;             /* as of the last deliver or step */
+  double turn_ms, budget_ms; /* since when whoever called runs, and how long a step may */
 
   uint64_t name_seed; /* of the hash that places types and peers */
   mc_peer **peers; /* MC_SELF first; each stays where it is, for others hold its outbox */

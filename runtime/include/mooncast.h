@@ -246,6 +246,9 @@ typedef struct mc_task {
 } mc_task;
 
 void mc_task_ready(mc_node *n, mc_task *t);
+/* Whether a task that computes should let others go on: some are ready, or the host's step has lasted
+** as long as it may. */
+bool mc_node_turn_over(mc_node *n);
 
 /* A moment; embedded in its owner. */
 typedef struct mc_timer {
