@@ -259,18 +259,19 @@ bool mc__lua_push_version(lua_State *L, int klass) {
   return true;
 }
 
-/* core.version(class) -> what core.set_version was given, or nil when a field was set to something else,
+/* core.class_version(class) -> what core.set_class_version was given, or nil when a field was set to something else,
 ** added or removed since */
-static int l_version(lua_State *L) {
-  mc__lua_check_class(L, 1);
+static int l_class_version(lua_State *L) {
   lua_settop(L, 1);
-  if (!mc__lua_push_version(L, 1)) lua_pushnil(L);
+  if (mc__lua_push_version(L, 1)) return 1;
+  mc__lua_check_class(L, 1);
+  lua_pushnil(L);
   return 1;
 }
 
-/* core.set_version(class, version, whatever): the last as long as the class has the fields that it has now;
+/* core.set_class_version(class, version, whatever): the last as long as the class has the fields that it has now;
 ** or, if whatever is true, whatever fields it has */
-static int l_set_version(lua_State *L) {
+static int l_set_class_version(lua_State *L) {
   lua_Integer count = 0;
   mc__lua_check_class(L, 1);
   luaL_checkstring(L, 2);
@@ -299,8 +300,8 @@ void mc__lua_open_class(lua_State *L) {
                                        {"class", l_class},
                                        {"class_name", l_class_name},
                                        {"protocol", l_protocol},
-                                       {"version", l_version},
-                                       {"set_version", l_set_version},
+                                       {"class_version", l_class_version},
+                                       {"set_class_version", l_set_class_version},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }

@@ -264,7 +264,7 @@ mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why);
 mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
                           mc_lua_why *why);
 /* The same for a few values of which none takes memory, where the stack has room for them; negative, and
-** nothing is pushed or read, when they are others. Never raises. */
+** nothing is pushed or read, when they are others. A string takes none when it is known. Never raises. */
 int mc__lua_read_plain(mc_lua *M, lua_State *L, mc_reader *r);
 /* Copies values between coroutines of one node as sending them would; L is the one that runs, or the
 ** main one. Never raises. */
@@ -522,7 +522,7 @@ void mc__lua_open_hold(lua_State *L);
 
 /* lua_class.c */
 /* A version of a type. It stands in the registry once for all actors that were made from it. User values:
-** what core.set_version was given, and what it looked like then: a copy of its fields, or true when that
+** what core.set_class_version was given, and what it looked like then: a copy of its fields, or true when that
 ** does not matter. */
 typedef struct mc_lua_class {
   mc_type *type;
@@ -540,7 +540,7 @@ mc_type *mc__lua_check_class(lua_State *L, int index);
 int mc__lua_class_reference(lua_State *L, int index, mc_lua_class *class);
 int mc__lua_hold_class(lua_State *L, int index);
 void mc__lua_drop_class(lua_State *L, int klass);
-/* Pushes what core.set_version gave the class, or nothing and returns false: it was changed since. */
+/* Pushes what core.set_class_version gave the class, or nothing and returns false: it was changed since. */
 bool mc__lua_push_version(lua_State *L, int klass);
 void mc__lua_open_class(lua_State *L);
 

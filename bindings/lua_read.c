@@ -353,9 +353,12 @@ int mc__lua_read_plain(mc_lua *M, lua_State *L, mc_reader *r) {
   int count = (int)item.as.count;
   reader_init(&d, M, L, &ahead);
   for (int i = 0; i < count; i++) {
-    bool plain = mc_read(&ahead, &item) && item.kind <= MC_FLOAT;
+    bool plain = mc_read(&ahead, &item) && item.kind <= MC_TEXT;
+    if (plain && item.kind == MC_TEXT)
+      plain = mc__lua_push_known(M, L, item.as.string.data, item.as.string.len);
+    else if (plain)
+      read_value(&d, &item, 0);
     if (!plain) return lua_settop(L, top), -1;
-    read_value(&d, &item, 0);
   }
   if (ahead.at != ahead.end) return lua_settop(L, top), -1;
   *r = ahead;

@@ -112,27 +112,32 @@ static int l_spawn_there(lua_State *L) {
   return mc__lua_call_there(L, M, ref, "spawn", 2, spawned_k, token);
 }
 
-/* core.spawn_known(name, hash, of_sender, token) -> ref, how many actors there are without the node's own;
-** or nothing: the class is another, or has an init. of_sender[token] is then ref. */
+/* core.spawn_known(name, hash, sender, of_sender, token) -> ref, how many actors there are without the
+** node's own; or nothing: the class is another, or has an init. of_sender[token] is then ref. */
 static int l_spawn_known(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
   mc_stats stats;
   size_t len;
-  const char *name = luaL_checklstring(L, 1, &len);
-  luaL_checktype(L, 3, LUA_TTABLE);
-  lua_Integer token = luaL_checkinteger(L, 4);
-  lua_settop(L, 4);
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lua_Integer token = luaL_checkinteger(L, 5);
+  lua_settop(L, 5);
+  for (int i = 3; i >= 1; i--) { /* so that the next one starts by mc__lua_read_plain */
+    const char *s = luaL_checklstring(L, i, &len);
+    mc__lua_push_key(M, L, s, len);
+    lua_pop(L, 1);
+  }
+  const char *name = lua_tolstring(L, 1, &len);
   mc_type *type = mc_utf8_valid(name, len) ? mc_type_named(M->node, name, len) : NULL;
   if (!type || !type->definition) return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, type->definition);
-  if (!mc__lua_push_version(L, 5) || !lua_rawequal(L, 2, 6)) return 0;
+  if (!mc__lua_push_version(L, 6) || !lua_rawequal(L, 2, 7)) return 0;
   lua_pushliteral(L, "init");
-  if (lua_rawget(L, 5) != LUA_TNIL) return 0;
+  if (lua_rawget(L, 6) != LUA_TNIL) return 0;
   lua_pushboolean(L, 0); /* room for it, before there is an actor */
-  lua_rawseti(L, 3, token);
-  mc__lua_make(L, M, type, 5);
+  lua_rawseti(L, 4, token);
+  mc__lua_make(L, M, type, 6);
   lua_pushvalue(L, -1);
-  lua_rawseti(L, 3, token);
+  lua_rawseti(L, 4, token);
   mc_node_stats(M->node, &stats);
   lua_pushinteger(L, (lua_Integer)stats.actors - 1);
   return 2;

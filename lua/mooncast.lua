@@ -158,11 +158,8 @@ end
 -- Raises what init raised, and node_down, unknown_node, unsendable, version_mismatch.
 function mc.spawn(target, ...)
   local class = type(target) == "table" and target[1]
-  if infos[class] then
-    local where = target.on
-    if where == self_name and checked[class] then return spawn_here(class, ...) end
-    return node.spawn(where or node.least_loaded(), class, ...)
-  end
+  if checked[class] and target.on == self_name then return spawn_here(class, ...) end
+  if infos[class] then return node.spawn(target.on or node.least_loaded(), class, ...) end
   if infos[target] then return node.spawn(node.least_loaded(), target, ...) end
   refuse_target(target)
 end

@@ -208,14 +208,14 @@ end
 
 -- What tells two definitions of a name apart; renewed when methods were added or replaced.
 local function hash_of(info)
-  local hash = core.version(info.class)
+  local hash = core.class_version(info.class)
   if hash then return hash end
   if not info.received then
     check_sites(info)
     info.packed = not info.from_file and pack(info) or nil
     info.hash = definition.hash(info.packed or code_of(info), { ref_id = core.id })
   end
-  core.set_version(info.class, info.hash, info.received)
+  core.set_class_version(info.class, info.hash, info.received)
   return info.hash
 end
 
@@ -356,8 +356,9 @@ end
 --- A sender tells how its spawns went. What is still being made is stopped when it is there.
 function Node:settle(sender, tokens)
   local of_sender = node.made[sender] or {}
-  for _, told in ipairs(tokens) do
-    local token = math.abs(told)
+  for i = 1, #tokens do
+    local told = tokens[i]
+    local token = told < 0 and -told or told
     local made = of_sender[token]
     of_sender[token] = nil
     if told < 0 and core.is_ref(made) then stop_unwanted(made) end
@@ -401,7 +402,7 @@ end
 function Node:spawn(name, hash, from, token, ...)
   local made = node.made[from]
   if made then
-    local ref, load = spawn_known(name, hash, made, token)
+    local ref, load = spawn_known(name, hash, from, made, token)
     if ref then return ref, load end
   end
   local making <close> = make_for(from, token)

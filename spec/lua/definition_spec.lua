@@ -514,12 +514,12 @@ describe("a version", function()
     function Type.a() end
     Type.nan = 0 / 0
     local function renewed(version)
-      local before = core.version(Type)
-      core.set_version(Type, version)
-      return before == nil and core.version(Type) == version
+      local before = core.class_version(Type)
+      core.set_class_version(Type, version)
+      return before == nil and core.class_version(Type) == version
     end
     assert.is_true(renewed "1")
-    assert.equal("1", core.version(Type))
+    assert.equal("1", core.class_version(Type))
     function Type.b() end
     assert.is_true(renewed "2")
     function Type.a() return 1 end
@@ -528,15 +528,15 @@ describe("a version", function()
     assert.is_true(renewed "4")
     Type.c, Type.b = Type.b, nil
     assert.is_true(renewed "5")
-    assert.equal("5", core.version(Type))
-    assert.is_nil(core.version(new_type "Other"))
+    assert.equal("5", core.class_version(Type))
+    assert.is_nil(core.class_version(new_type "Other"))
   end)
 
   it("may hold whatever happens to the methods", function()
     local Type = new_type "Type"
-    core.set_version(Type, "1", true)
+    core.set_class_version(Type, "1", true)
     function Type.a() end
-    assert.equal("1", core.version(Type))
+    assert.equal("1", core.class_version(Type))
   end)
 
   it("does not keep types alive", function()
@@ -544,7 +544,7 @@ describe("a version", function()
     do
       local Type = new_type "Type"
       function Type.me() return Type end
-      core.set_version(Type, "1")
+      core.set_class_version(Type, "1")
       alive[Type] = true
     end
     new_type "Type" -- the newest definition is kept
