@@ -259,8 +259,8 @@ bool mc__lua_push_version(lua_State *L, int klass) {
   return true;
 }
 
-/* core.class_version(class) -> what core.set_class_version was given, or nil when a field was set to something else,
-** added or removed since */
+/* core.class_version(class) -> what core.set_class_version was given, or nil when a field was set to
+** something else, added or removed since */
 static int l_class_version(lua_State *L) {
   lua_settop(L, 1);
   if (mc__lua_push_version(L, 1)) return 1;
@@ -269,7 +269,7 @@ static int l_class_version(lua_State *L) {
   return 1;
 }
 
-/* core.set_class_version(class, version, whatever): the last as long as the class has the fields that it has now;
+/* core.set_class_version(class, version, whatever): its version as long as it has the fields that it has now
 ** or, if whatever is true, whatever fields it has */
 static int l_set_class_version(lua_State *L) {
   lua_Integer count = 0;

@@ -522,8 +522,8 @@ void mc__lua_open_hold(lua_State *L);
 
 /* lua_class.c */
 /* A version of a type. It stands in the registry once for all actors that were made from it. User values:
-** what core.set_class_version was given, and what it looked like then: a copy of its fields, or true when that
-** does not matter. */
+** what core.set_class_version was given, and what it looked like then: a copy of its fields, or true when
+** that does not matter. */
 typedef struct mc_lua_class {
   mc_type *type;
   int reference; /* LUA_NOREF as long as there are none */
