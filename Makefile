@@ -110,9 +110,9 @@ $(CJSON)/.stamp: $(B)/source/lua-cjson.tar.gz $(SELF)
 	tar xzf $< -C $(CJSON) --strip-components=1
 	touch $@
 
-$(EMBEDDED): scripts/embed.mjs $(wildcard lua/*.lua) $(SELF)
+$(EMBEDDED): scripts/embed.mjs scripts/squeeze.mjs scripts/rest-list.mjs bindings/rest.txt $(wildcard lua/*.lua) $(SELF)
 	@mkdir -p $(@D)
-	node scripts/embed.mjs $@ $(sort $(wildcard lua/*.lua))
+	node scripts/embed.mjs $@ bindings/rest.txt $(sort $(wildcard lua/*.lua))
 
 # --- wasm ---------------------------------------------------------------------------------------
 
@@ -171,8 +171,19 @@ $(W)/objects.txt: force
 
 # Where the wasm goes; another name keeps one with EXTRA apart.
 WASM ?= $(B)/mooncast.wasm
+# Ours is in two parts, so that pages download little: what bindings/rest.txt lists is in the second.
+# SPLIT= leaves it in one, as one with EXTRA is.
+SPLIT ?= $(if $(EXTRA),,yes)
+ifeq ($(SPLIT),)
 $(WASM): $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
 	$(EMCC) $(WASM_LDFLAGS) -o $@ @$<
+else
+# Functions keep their names until it is split.
+$(W)/whole.wasm: $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
+	$(EMCC) $(WASM_LDFLAGS) --profiling-funcs -o $@ @$<
+$(WASM): $(W)/whole.wasm bindings/rest.txt $(addprefix scripts/,split.mjs wasm-calls.mjs wasm-data.mjs rest-list.mjs squeeze.mjs)
+	node scripts/split.mjs $< bindings/rest.txt $@ $(@:.wasm=-rest.wasm)
+endif
 
 .PHONY: wasm
 wasm: $(WASM)

@@ -8,7 +8,7 @@ const shared = [
 ];
 const node = ["Buffer", "process", "setImmediate", "clearImmediate"];
 const page = [
-  "CompressionStream", "CustomEvent", "DecompressionStream", "ImageData", "Option", "history", "localStorage", "matchMedia", "requestAnimationFrame", "addEventListener", "crossOriginIsolated", "parent", "removeEventListener",
+  "CompressionStream", "CustomEvent", "DecompressionStream", "ImageData", "Option", "XMLHttpRequest", "history", "localStorage", "matchMedia", "requestAnimationFrame", "addEventListener", "crossOriginIsolated", "parent", "removeEventListener",
   "AudioContext", "AudioWorkletNode", "OfflineAudioContext", "document", "getComputedStyle", "location", "self", "postMessage", "window", "customElements", "HTMLElement",
 ];
 const worklet = ["AudioWorkletProcessor", "currentFrame", "registerActor", "registerProcessor", "sampleRate"];

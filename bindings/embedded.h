@@ -8,6 +8,7 @@ struct mc_embedded {
   const char *name;   // as for require: "mooncast", "mooncast.repl"
   const char *source; // text, ends with a zero that `len` does not count
   size_t len;         // bytes
+  int rest;           // in wasm, it is in the second part: see bindings/rest.txt
 };
 
 // Ends with an entry whose name is NULL.

@@ -237,7 +237,7 @@ static int load_core(lua_State *L) {
 
 /* The loader of an embedded module; its entry stands in upvalue 1. The module gets its name and
 ** mooncast.core, which is not in package.loaded so that error messages name the public functions. */
-static int load_embedded(lua_State *L) {
+__attribute__((noinline)) static int load_embedded(lua_State *L) {
   const struct mc_embedded *m = lua_touserdata(L, lua_upvalueindex(1));
   lua_pushfstring(L, "=%s", m->name);
   if (luaL_loadbufferx(L, m->source, m->len, lua_tostring(L, -1), "t") != LUA_OK)
@@ -248,11 +248,14 @@ static int load_embedded(lua_State *L) {
   return 1;
 }
 
+/* Of a module in the wasm's second part, as this function is: what calls it has loaded the source. */
+static int load_rest(lua_State *L) { return load_embedded(L); }
+
 static void preload_all(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   for (const struct mc_embedded *m = mc_embedded; m->name; m++) {
     lua_pushlightuserdata(L, (void *)(uintptr_t)m);
-    lua_pushcclosure(L, load_embedded, 1);
+    lua_pushcclosure(L, m->rest ? load_rest : load_embedded, 1);
     lua_setfield(L, -2, m->name);
   }
   lua_pushcfunction(L, load_core);

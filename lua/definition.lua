@@ -26,6 +26,8 @@
 --   -- ... sent to another node ...
 --   local methods = definition.unpack(plain, { actor_type = type_by_name, env = _G, require = require })
 
+local version = require "mooncast.version"
+
 local definition = {}
 
 local FORMAT <const> = 1
@@ -55,23 +57,6 @@ end
 
 local function is_c_function(value)
   return type(value) == "function" and debug.getinfo(value, "S").what == "C"
-end
-
-local RANK <const> = { boolean = 1, number = 2, string = 3 }
-
--- Objects come last, in whatever order: there is none that two nodes could agree on.
-local function key_before(a, b)
-  local rank_a, rank_b = RANK[type(a)] or 4, RANK[type(b)] or 4
-  if rank_a ~= rank_b then return rank_a < rank_b end
-  if rank_a == 1 then return not a and b end
-  return rank_a < 4 and a < b
-end
-
-local function sorted_keys(data)
-  local keys = {}
-  for key in next, data do keys[#keys + 1] = key end
-  table.sort(keys, key_before)
-  return keys
 end
 
 -- Places: where in the definition a value was found, as a list from the inside out. Only an error
@@ -241,7 +226,7 @@ function Packer:fill_function(fn, into, place)
 end
 
 function Packer:fill_table(data, into, place)
-  for _, key in ipairs(sorted_keys(data)) do
+  for _, key in ipairs(version.sorted_keys(data)) do
     local here = { parent = place, label = key_label(key) }
     into[#into + 1] = self:encode(key, here)
     into[#into + 1] = self:encode(rawget(data, key), here)
@@ -382,71 +367,6 @@ function definition.unpack(plain, context)
   end
   unpacker:fill_tables(plain.tables)
   return unpacker:decode(plain.root)
-end
-
--- Hashing: 64-bit FNV-1a over a text that has one form for one definition.
-
-local FNV_OFFSET <const> = 0xcbf29ce484222325
-local FNV_PRIME <const> = 0x100000001b3
-
-local function fnv1a(hash, bytes)
-  for i = 1, #bytes do
-    hash = (hash ~ bytes:byte(i)) * FNV_PRIME
-  end
-  return hash
-end
-
-local function canonical_number(value)
-  if math.type(value) == "integer" then return ("<c1i8"):pack("i", value) end
-  if value ~= value then return "nan" end -- its sign and payload are the machine's
-  return ("<c1d"):pack("f", value)
-end
-
-local function canonical_leaf(value, ref_id)
-  local kind = type(value)
-  if kind == "number" then return canonical_number(value) end
-  if kind == "string" then return ("<c1s8"):pack("s", value) end
-  if kind == "boolean" then return value and "t" or "b" end
-  return ("<c1s8"):pack("r", tostring(ref_id(value)))
-end
-
-local function hash_value(hash, value, ref_id)
-  if type(value) ~= "table" or debug.getmetatable(value) then
-    return fnv1a(hash, canonical_leaf(value, ref_id))
-  end
-  local keys = sorted_keys(value)
-  hash = fnv1a(hash, ("<c1I8"):pack("{", #keys))
-  for _, key in ipairs(keys) do
-    hash = fnv1a(hash, canonical_leaf(key, ref_id))
-    hash = hash_value(hash, value[key], ref_id)
-  end
-  return hash
-end
-
---- A hash of a packed definition that is the same on every node.
--- @tparam table plain what @{pack} made
--- @tparam[opt] table context `ref_id(ref)`: what stands for a ref, `tostring` if not given
--- @treturn string 16 hexadecimal digits
--- @usage if definition.hash(plain) ~= known_hash then send(plain) end
-function definition.hash(plain, context)
-  local ref_id = context and context.ref_id or tostring
-  return ("%016x"):format(hash_value(FNV_OFFSET, plain, ref_id))
-end
-
--- Explaining.
-
-local HINT <const> = "; globals do not travel to other nodes: make '%s' local to the definition, "
-  .. "or put it in a module that is required"
-
---- Adds a hint to the message of an error that a definition which has travelled raised for want of a global.
--- @param message any error value
--- @return the message with the hint behind the words about the global, or what was given
--- @usage error(definition.explain("a.lua:3: attempt to call a nil value (global 'helper')"), 0)
-function definition.explain(message)
-  if type(message) ~= "string" or message:find("globals do not travel", 1, true) then return message end
-  local _, stop, name = message:find("a nil value %(global '([^'\n]+)'%)")
-  if not stop then return message end
-  return message:sub(1, stop) .. HINT:format(name) .. message:sub(stop + 1)
 end
 
 return definition

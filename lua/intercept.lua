@@ -5,7 +5,7 @@
 local _, core = ...
 local codec = require "mooncast.codec"
 
-local intercept = {}
+local intercept = { codec = codec.define, codecs = codec }
 
 -- In the order in which they were added. Never changed, only replaced: what is under way keeps its own.
 local chain = {}

@@ -2,13 +2,13 @@
 -- The hot paths are C (bindings/lua_*.c); here stands what reads better in Lua.
 
 local _, core = ... -- the binding: bindings/lua_*.c
-local clock = require "mooncast.clock"
-local codecs = require "mooncast.codec"
-local intercept = require "mooncast.intercept"
 local namespace = require "mooncast.namespace"
 local node = require "mooncast.node"
-local signature = require "mooncast.signature"
-local transport = require "mooncast.transport"
+
+-- A function of a module that few programs use: loaded when it is called.
+local function of(module, name)
+  return function(...) return require(module)[name](...) end
+end
 
 local mc = {
   version = core.version,
@@ -57,7 +57,7 @@ function mc.actor(name, options)
     reentrant = options.reentrant and true,
     interleave = options.interleave,
     mailbox = options.mailbox,
-    signatures = options.signatures and signature.compile_all(options.signatures),
+    signatures = options.signatures and require("mooncast.signature").compile_all(options.signatures),
     fragile = on_error == "stop",
     errors = options.errors and listed(options.errors),
   }
@@ -307,7 +307,7 @@ function mc.with(options, fn, ...)
   local _ <close> = closing(core.timeout, core.timeout())
   local _ <close> = closing(core.codec, core.codec())
   if options.timeout ~= nil then core.timeout(options.timeout) end
-  if options.codec ~= nil then core.codec(codecs.number(options.codec)) end
+  if options.codec ~= nil then core.codec(require("mooncast.intercept").codecs.number(options.codec)) end
   if options.trace ~= nil then trace = checked_trace(options.trace) end
   if options.context ~= nil then context = merged(context, options.context) end
   core.carry(trace, context)
@@ -339,7 +339,7 @@ end
 -- Those are for this node alone: nothing of them is sent, and there is no form to be closed.
 -- @usage local reply = mc.deadline(0.5, function() return shop:order(item) end)
 function mc.deadline(seconds, fn, ...)
-  if type(seconds) == "table" then return clock.deadline(seconds, fn, ...) end
+  if type(seconds) == "table" then return require("mooncast.clock").deadline(seconds, fn, ...) end
   local before = { false, false, false } -- places: from the change of the deadline on nothing may fail
   local scope <const> = setmetatable({}, { __close = function()
     core.deadline_back(before[1], before[2], before[3])
@@ -355,7 +355,7 @@ mc.remaining = core.remaining
 
 --- A clock of this node that you move: clock:advance(n) and clock:now(). It stands at 0 when it is new.
 -- @usage local frames = mc.clock "frames"
-mc.clock = clock.clock
+mc.clock = of("mooncast.clock", "clock")
 
 --- Lets others run for at least so many seconds.
 mc.sleep = core.sleep
@@ -429,7 +429,7 @@ end
 -- arguments. next(...) goes on with the arguments that it gets and returns what it gave, or raises.
 -- @treturn function that removes it
 -- @usage mc.intercept(function(message, next, ...) print(message.method) return next(...) end)
-mc.intercept = intercept.add
+mc.intercept = of("mooncast.intercept", "add")
 
 --- Registers a codec for what leaves the node: see docs/lua.md and lua/codec.lua. With a name, the codec
 -- of that name, or nil and why.
@@ -437,10 +437,10 @@ mc.intercept = intercept.add
 -- of encode, encoder(call) -> object with argument(value, i), done() -> bytes and optionally generic(name),
 -- error_type(name), return_type(text); results: on_return(values, call), on_void, on_throw(err, call)
 -- @treturn table name, encode, decode
-mc.codec = codecs.define
+mc.codec = of("mooncast.intercept", "codec")
 
 --- Links this node to another over bytes that the user moves: see lua/transport.lua.
-mc.transport = transport.new
+mc.transport = of("mooncast.transport", "new")
 
 --- Nodes ------------------------------------------------------------------------------------------
 

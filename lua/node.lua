@@ -5,7 +5,7 @@
 -- by type, or fetch a definition. Spawning and code therefore need no kinds of envelope of their own.
 
 local _, core = ... -- the binding: bindings/lua_*.c
-local definition = require "mooncast.definition"
+local version = require "mooncast.version"
 
 local node = {
   config = core.config,
@@ -188,7 +188,7 @@ local function pack_context(name)
 end
 
 local function pack(info)
-  local ok, packed = pcall(definition.pack, info.class, pack_context(info.name))
+  local ok, packed = pcall(require("mooncast.definition").pack, info.class, pack_context(info.name))
   if ok then return packed end
   if type(packed) == "table" and packed.code then core.error(packed.code, packed.message) end
   error(packed, 0)
@@ -213,7 +213,7 @@ local function hash_of(info)
   if not info.received then
     check_sites(info)
     info.packed = not info.from_file and pack(info) or nil
-    info.hash = definition.hash(info.packed or code_of(info), { ref_id = core.id })
+    info.hash = version.hash(info.packed or code_of(info), { ref_id = core.id })
   end
   core.set_class_version(info.class, info.hash, info.received)
   return info.hash
@@ -242,7 +242,7 @@ end
 -- Makes a type of what a sibling sent, then fetches the types that it names and nobody knows here.
 local function install(name, hash, packed, sibling)
   local class, missing = stub(name), {}
-  local methods = definition.unpack(packed.methods, {
+  local methods = require("mooncast.definition").unpack(packed.methods, {
     actor_type = function(wanted)
       local known = wanted == name and class or core.class(wanted) or stubs[wanted]
       if not known then missing[#missing + 1] = wanted end
@@ -652,7 +652,7 @@ end
 
 function Node:stats() return core.stats() end
 
-core.on_travelled_error(definition.explain)
+core.on_travelled_error(version.explain)
 core.first(Node, node.config.secret)
 for _, peer in ipairs(node.config.options and node.config.options.nodes or {}) do
   node.peer_up(table.unpack(peer, 1, 4))
@@ -674,8 +674,7 @@ local function chosen_codec()
 end
 
 if (chosen_codec() or "cbor") ~= "cbor" then
-  require "mooncast.intercept"
-  require("mooncast.codec").use(chosen_codec())
+  require("mooncast.intercept").codecs.use(chosen_codec())
 end
 
 --- The page: what only it has, where scripts written for one look for it. (A native process is not ours

@@ -3,7 +3,7 @@
 //   index.js auto.js audio.js worker.js   what a page loads: minified, without a byte that only Node needs
 //   worklet.js                   what an AudioWorklet loads, one file: bundlers copy it as it is
 //   node.js cli.js worker-node.js  the same for Node, Deno and Bun, as it was written
-//   mooncast.wasm                beside them, where both look for it
+//   mooncast.wasm mooncast-rest.wasm  its two parts, beside them, where both look for them
 //
 // What several of these share is in files named by their content.
 import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
@@ -21,7 +21,7 @@ const wasmBeside = {
   name: "wasm-beside",
   setup({ onLoad }) {
     onLoad({ filter: /[\\/]wasm-url\.js$/ }, async ({ path }) => {
-      const contents = (await readFile(path, "utf8")).replace("../build/mooncast.wasm", "./mooncast.wasm");
+      const contents = (await readFile(path, "utf8")).replaceAll("../build/", "./");
       return { contents };
     });
   },
@@ -59,6 +59,7 @@ await build({
   target: "node20",
   plugins: [wasmBeside],
 });
-for (const path of [from("index.d.ts"), from("auto.d.ts"), from("audio.d.ts"), `${root}build/mooncast.wasm`]) {
+const wasm = ["mooncast.wasm", "mooncast-rest.wasm"].map((name) => `${root}build/${name}`);
+for (const path of [from("index.d.ts"), from("auto.d.ts"), from("audio.d.ts"), ...wasm]) {
   await copyFile(path, `${out}/${basename(path)}`);
 }

@@ -1,24 +1,14 @@
-// Writes the C file that holds the Lua library's sources: node scripts/embed.mjs OUT lua/*.lua
+// Writes the C file that holds the Lua library's sources: node scripts/embed.mjs OUT REST lua/*.lua
+// REST lists the modules that are in the wasm's second part, see bindings/rest.txt.
 // `lua/mooncast.lua` becomes the module "mooncast", `lua/x.lua` becomes "mooncast.x".
-//
-// Comments and indentation stay behind, a third of what a page downloads for this; lines stay where
-// they are, so that tracebacks name the right ones.
 import { readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
 
-// Comments of both kinds, strings of all kinds, the space on both sides of a line's end.
-const TOKEN =
-  /[ \t]*--\[(=*)\[.*?\]\1\]|[ \t]*--[^\n]*|\[(=*)\[.*?\]\2\]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[ \t]*\n[ \t]*/gs;
+import { readList } from "./rest-list.mjs";
+import { squeeze } from "./squeeze.mjs";
 
-function squeeze(source) {
-  return source.replace(TOKEN, (token) => {
-    const text = token.trimStart();
-    if (text.startsWith("--")) return text.replace(/[^\n]/g, "") || " ";
-    return text === "" ? "\n" : token;
-  });
-}
-
-const [out, ...sources] = process.argv.slice(2);
+const [out, list, ...sources] = process.argv.slice(2);
+const { modules } = readList(list);
 const lines = ["// Made by scripts/embed.mjs from lua/*.lua.", '#include "embedded.h"', ""];
 const entries = [];
 for (const path of sources.sort()) {
@@ -30,7 +20,7 @@ for (const path of sources.sort()) {
   const array = `source_${entries.length}`;
   lines.push(`static const unsigned char ${array}[] = {`, ...rows, "0};");
   const name = module === "mooncast" ? module : `mooncast.${module}`;
-  entries.push(`  {"${name}", (const char *)${array}, ${bytes.length}},`);
+  entries.push(`  {"${name}", (const char *)${array}, ${bytes.length}, ${modules.has(path) ? 1 : 0}},`);
 }
-lines.push("const struct mc_embedded mc_embedded[] = {", ...entries, "  {0, 0, 0},", "};", "");
+lines.push("const struct mc_embedded mc_embedded[] = {", ...entries, "  {0, 0, 0, 0},", "};", "");
 writeFileSync(out, lines.join("\n"));

@@ -28,7 +28,7 @@ export async function buildPage() {
   rmSync(FOLDER, { recursive: true, force: true });
   mkdirSync(FOLDER, { recursive: true });
   for (const name of ["index.html", "style.css", "moon.svg"]) cpSync(join(ROOT, "web", name), join(FOLDER, name));
-  cpSync(join(ROOT, "build/mooncast.wasm"), join(FOLDER, "mooncast.wasm"));
+  for (const name of ["mooncast.wasm", "mooncast-rest.wasm"]) cpSync(join(ROOT, "build", name), join(FOLDER, name));
   await build({
     absWorkingDir: ROOT,
     entryPoints: { main: "web/main.js", worker: "worker-shell/worker.js", worklet: "worker-shell/worklet.js" },

@@ -83,7 +83,7 @@ export class Files {
 
   /** Closes what the program left open. */
   close() {
-    for (const fd of this.#open.keys()) if (fd > 2) this.drop(fd);
+    for (const fd of this.#open.keys()) if (fd > 2 && this.#open[fd]) this.drop(fd);
   }
 
   get system() {

@@ -172,6 +172,8 @@ export interface SystemOptions {
   hangTimeout?: number;
   /** Where the wasm is, or what it is. */
   wasm?: string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
+  /** Where the wasm's second part is, or what it is: what few programs use. Beside `wasm` as `mooncast-rest.wasm`, unless set. */
+  wasmRest?: string | URL | ArrayBuffer | Uint8Array | WebAssembly.Module;
   /** The worker's script, where a bundler has moved it. */
   workerUrl?: string | URL;
   /** Files that every node finds, where there is no file system. */

@@ -17,7 +17,7 @@ export class InlineThread {
   constructor(platform, events) {
     this.#events = events;
     const post = (message) => queueMicrotask(() => this.#ended || events.onMessage(message));
-    this.#shell = new NodeShell(post, platform.makeFiles);
+    this.#shell = new NodeShell(post, platform.makeFiles, platform.loadRest);
   }
 
   post(message) {

@@ -6,6 +6,7 @@
 import { Writer } from "./cbor.js";
 import { copyBytes } from "./copy.js";
 import { ExitStatus } from "./files.js";
+import { isRest, linkRest } from "./rest.js";
 import { encodeValues } from "./value.js";
 
 // In Node the global is a getter, which costs as much as reading the clock.
@@ -43,6 +44,7 @@ export class NodeInstance {
   #exports;
   #outside;
   #files;
+  #loadRest;
   #decoder = new TextDecoder();
   #memoryBytes = new Uint8Array(0);
   /** Where bytes go that arrive, and for how many there is room. */
@@ -54,10 +56,12 @@ export class NodeInstance {
    * @param {WebAssembly.Module} module
    * @param {Outside} outside
    * @param {import("./files.js").Files} files
+   * @param {() => WebAssembly.Module} loadRest the wasm's second part: see rest.js
    */
-  constructor(module, outside, files) {
+  constructor(module, outside, files, loadRest) {
     this.#outside = outside;
     this.#files = files;
+    this.#loadRest = loadRest;
     const instance = new WebAssembly.Instance(module, this.#imports(module));
     this.#exports = instance.exports;
     files.attach(instance.exports.memory);
@@ -74,9 +78,18 @@ export class NodeInstance {
     const files = this.#files.imports;
     const imports = { ...files, env: { ...files.env, ...this.#environment() } };
     for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
-      if (kind === "function") (imports[from] ??= {})[name] ??= missing(from, name);
+      if (kind !== "function") continue;
+      (imports[from] ??= {})[name] ??= isRest(from) ? this.#firstCall(from, name) : missing(from, name);
     }
     return imports;
+  }
+
+  /** What stands in the table at `index` until the wasm's second part is there. */
+  #firstCall(part, index) {
+    return (...args) => {
+      linkRest(this.#loadRest(), part, this.#exports);
+      return this.#exports.__indirect_function_table.get(Number(index))(...args);
+    };
   }
 
   #environment() {

@@ -24,6 +24,7 @@ const LOG_WINDOW = 1000;
 export class NodeShell {
   #post;
   #makeFiles;
+  #loadRest;
   #poll;
   #instance;
   #loop;
@@ -40,11 +41,13 @@ export class NodeShell {
   /**
    * @param {(message: object, transfer?: Transferable[]) => void} post to the host
    * @param {(start: object, output: (fd: number, bytes: Uint8Array) => void) => import("./files.js").Files} makeFiles
+   * @param {(source: string) => WebAssembly.Module} loadRest loads the wasm's second part, synchronously
    * @param {() => unknown} [poll] the next message of the host, where one can look without waiting
    */
-  constructor(post, makeFiles, poll) {
+  constructor(post, makeFiles, loadRest, poll) {
     this.#post = (type, fields, transfer) => post({ mooncast: 1, type, ...fields }, transfer);
     this.#makeFiles = makeFiles;
+    this.#loadRest = loadRest;
     this.#poll = poll;
   }
 
@@ -88,7 +91,9 @@ export class NodeShell {
   start(message) {
     this.#hostName = message.host.name;
     const output = (fd, bytes) => this.#post("output", { fd, bytes });
-    this.#instance = new NodeInstance(message.module, this.#outside(), this.#makeFiles(message, output));
+    const { module, rest } = message;
+    const loadRest = () => (rest instanceof WebAssembly.Module ? rest : this.#loadRest(rest));
+    this.#instance = new NodeInstance(module, this.#outside(), this.#makeFiles(message, output), loadRest);
     this.#loop = this.#makeLoop(message);
     this.#loop.heard();
     if (!this.#instance.open(message.config)) throw new Error(this.#lastError ?? "the node could not be opened");

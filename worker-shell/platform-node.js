@@ -37,6 +37,17 @@ export function makeFiles({ capture }, output) {
   return new Files(capture ? new CapturedFiles(output) : new NodeFiles(fs), process.env);
 }
 
+const pathOf = (source) => (source instanceof URL || /^file:/.test(source) ? fileURLToPath(source) : source);
+
+/** The wasm's second part. */
+export function loadRest(source) {
+  try {
+    return new WebAssembly.Module(fs.readFileSync(pathOf(source)));
+  } catch (error) {
+    throw new Error(`cannot load ${source}: ${error.message}`, { cause: error });
+  }
+}
+
 /** A worker thread, as workers are started everywhere. */
 class Thread {
   #worker;
@@ -68,10 +79,9 @@ export const nodePlatform = {
   processors: availableParallelism,
   makeFiles,
   startThread: (name, events, url) => new Thread(name, url ?? new URL("./worker-node.js", import.meta.url), events),
-  async compile(source) {
-    const path = source instanceof URL || /^file:/.test(source) ? fileURLToPath(source) : source;
-    return WebAssembly.compile(await readFile(path));
-  },
+  compile: async (source) => WebAssembly.compile(await readFile(pathOf(source))),
+  loadRest,
+  address: String,
   /** Whether the nodes can read the program's file by themselves. */
   readsFiles: true,
 };

@@ -12,6 +12,8 @@ import { Files, MemoryFiles } from "./files.js";
  * @property {() => number} processors how many threads can run at a time
  * @property {(name: string, events: ThreadEvents, url?: string | URL) => { post: Function, terminate: () => Promise<void> }} startThread
  * @property {(source: string | URL) => Promise<WebAssembly.Module>} compile
+ * @property {((source: string) => WebAssembly.Module) | undefined} loadRest in the host's own thread, where it can wait
+ * @property {(source: string | URL) => string} address what workers find it by
  * @property {(start: object, output: (fd: number, bytes: Uint8Array) => void) => Files} makeFiles
  *   for a node in the host's own thread
  * @property {boolean} readsFiles whether nodes can read the program's file by themselves
@@ -75,6 +77,9 @@ const webPlatform = {
     return new Files(new MemoryFiles({ stdout, stderr, files }));
   },
   compile,
+  loadRest: undefined,
+  // Workers have another base.
+  address: (source) => new URL(source, globalThis.document?.baseURI ?? globalThis.location?.href).href,
   readsFiles: false,
 };
 

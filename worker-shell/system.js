@@ -12,7 +12,8 @@ import { Pool } from "./pool.js";
 import { Program } from "./program.js";
 import { Spawns } from "./spawns.js";
 import { VERSION } from "./version.js";
-import { wasmUrl } from "./wasm-url.js";
+import { hasRest, restSource } from "./rest.js";
+import { restUrl, wasmUrl } from "./wasm-url.js";
 
 /** The instance of every Lua node's own actor. */
 const NODE_ACTOR = { instance: 1, type: "mc.node" };
@@ -30,7 +31,8 @@ export async function createSystem(options = {}) {
   checkOptions(options);
   const platform = await currentPlatform();
   const module = await compile(platform, options.wasm ?? wasmUrl);
-  const system = new System(platform, module, options);
+  const rest = await findRest(platform, module, options);
+  const system = new System(platform, { module, rest }, options);
   try {
     await system.start();
     return system;
@@ -65,6 +67,15 @@ async function compile(platform, wasm) {
   }
 }
 
+/** The wasm's second part, or where a node loads it when it is needed. */
+async function findRest(platform, module, options) {
+  if (!hasRest(module)) return undefined;
+  const source = restSource(options, restUrl);
+  const inline = options.workers === 0 && !platform.loadRest;
+  if (inline || (typeof source !== "string" && !(source instanceof URL))) return compile(platform, source);
+  return platform.address(source);
+}
+
 export class System {
   #options;
   #platform;
@@ -84,7 +95,7 @@ export class System {
   #never = new Promise(() => {});
 
   /** For createSystem alone. */
-  constructor(platform, module, options) {
+  constructor(platform, wasm, options) {
     this.#options = options;
     this.#platform = platform;
     this.#workers = options.workers ?? Math.max(1, platform.processors() - 1);
@@ -94,7 +105,7 @@ export class System {
     }
     this.#host = this.#makeHost();
     this.#spawns = new Spawns(this.#host.name);
-    this.#pool = this.#makePool(module, this.#exposeHost());
+    this.#pool = this.#makePool(wasm, this.#exposeHost());
   }
 
   #makeHost() {
@@ -141,7 +152,7 @@ export class System {
     return this.#host.expose("mc.host", host, { reentrant: true, permanent: true });
   }
 
-  #makePool(module, hostRef) {
+  #makePool({ module, rest }, hostRef) {
     const { name, incarnation } = this.#host;
     const { args = [], startTimeout = START_TIMEOUT_MS, callTimeout = DEFAULT_CALL_TIMEOUT_MS } = this.#options;
     const { files, stdout, stderr, workerUrl, maxMemory, codec } = this.#options;
@@ -160,7 +171,7 @@ export class System {
         args,
         version: VERSION,
         permits: (from, to) => this.#permits(from, to),
-        more: { files, capture },
+        more: { files, capture, rest },
         workerUrl,
       },
       {

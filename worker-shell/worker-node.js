@@ -2,7 +2,7 @@
 import { MessagePort, isMainThread, parentPort, receiveMessageOnPort } from "node:worker_threads";
 
 import { NodeShell } from "./node-shell.js";
-import { makeFiles } from "./platform-node.js";
+import { loadRest, makeFiles } from "./platform-node.js";
 
 if (isMainThread) {
   console.error("mooncast: worker-node.js runs inside a worker: start cli.js, or import createSystem from index.js");
@@ -12,5 +12,5 @@ if (isMainThread) {
 const post = (message, transfer) => parentPort.postMessage(message, transfer);
 // Deno's can be read in the event loop only.
 const poll = parentPort instanceof MessagePort ? () => receiveMessageOnPort(parentPort)?.message : undefined;
-const shell = new NodeShell(post, makeFiles, poll);
+const shell = new NodeShell(post, makeFiles, loadRest, poll);
 parentPort.on("message", (message) => shell.receive(message));

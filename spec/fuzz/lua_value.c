@@ -16,7 +16,7 @@
 const fuzz_shape fuzz_input = FUZZ_VALUE;
 
 /* This Lua has none of the library's own. */
-const struct mc_embedded mc_embedded[] = {{NULL, NULL, 0}};
+const struct mc_embedded mc_embedded[] = {{NULL, NULL, 0, 0}};
 int luaopen_cjson(lua_State *L);
 int luaopen_cjson(lua_State *L) { return lua_pushnil(L), 1; }
 

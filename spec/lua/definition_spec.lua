@@ -1,7 +1,8 @@
--- lua/definition.lua: what travels, what keeps its identity, what is refused and how it says so.
+-- lua/definition.lua and lua/version.lua: what travels, what keeps its identity, what is refused and how it says so.
 
 package.path = "./lua/?.lua;" .. package.path
 local definition = require "definition"
+local version = require "mooncast.version"
 
 local globals = package.loaded._G
 
@@ -458,17 +459,17 @@ describe("a hash", function()
     return Type
   end
 
-  local function hash(class) return definition.hash(definition.pack(class, sender())) end
+  local function hash(class) return version.hash(definition.pack(class, sender())) end
 
   it("is the same for the same definition, here and there", function()
     local plain = definition.pack(make(2, "a"), sender())
-    assert.matches("^%x+$", definition.hash(plain))
-    assert.equal(16, #definition.hash(plain))
-    assert.equal(definition.hash(plain), hash(make(2, "a")))
-    assert.equal(definition.hash(plain), definition.hash(through_wire(plain)))
+    assert.matches("^%x+$", version.hash(plain))
+    assert.equal(16, #version.hash(plain))
+    assert.equal(version.hash(plain), hash(make(2, "a")))
+    assert.equal(version.hash(plain), version.hash(through_wire(plain)))
     local copy = definition.unpack(plain, receiver())
     type_names[copy] = "Type"
-    assert.equal(definition.hash(plain), hash(copy))
+    assert.equal(version.hash(plain), hash(copy))
   end)
 
   it("does not depend on the order in which fields were set", function()
@@ -480,7 +481,7 @@ describe("a hash", function()
   it("is another when anything differs", function()
     local seen = {}
     local function add(value)
-      local text = definition.hash({ value })
+      local text = version.hash({ value })
       assert.is_nil(seen[text])
       seen[text] = true
     end
@@ -493,14 +494,14 @@ describe("a hash", function()
   it("takes refs by what the context says of them", function()
     local context = { ref_id = function() return "w1/7" end }
     local other = { ref_id = function() return "w1/8" end }
-    assert.equal(definition.hash({ io.stderr }, context), definition.hash({ io.stdout }, context))
-    assert.not_equal(definition.hash({ io.stderr }, context), definition.hash({ io.stderr }, other))
-    assert.not_equal(definition.hash({ "w1/7" }, context), definition.hash({ io.stderr }, context))
+    assert.equal(version.hash({ io.stderr }, context), version.hash({ io.stdout }, context))
+    assert.not_equal(version.hash({ io.stderr }, context), version.hash({ io.stderr }, other))
+    assert.not_equal(version.hash({ "w1/7" }, context), version.hash({ io.stderr }, context))
   end)
 
   it("is FNV-1a", function()
     -- one node computes it with the same code as any other; this holds it across versions of the code
-    assert.equal("af63e94c860202a3", definition.hash(true))
+    assert.equal("af63e94c860202a3", version.hash(true))
   end)
 end)
 
@@ -558,7 +559,7 @@ describe("explain", function()
   local function explained(source)
     local fn = travel_function(load(source, "=app"), { env = {} })
     local _, message = pcall(fn)
-    return definition.explain(message)
+    return version.explain(message)
   end
 
   it("adds a hint wherever a global is missing", function()
@@ -580,16 +581,16 @@ describe("explain", function()
 
   it("keeps a traceback behind the hint, and adds one hint only", function()
     local text = "a:1: attempt to call a nil value (global 'f')\nstack traceback:\n\ta:1: in ?"
-    local once = definition.explain(text)
+    local once = version.explain(text)
     assert.matches("required\nstack traceback:\n\ta:1: in ?", once, 1, true)
-    assert.equal(once, definition.explain(once))
+    assert.equal(once, version.explain(once))
   end)
 
   it("leaves everything else as it is", function()
     local object = {}
     for _, message in ipairs { "boom", "attempt to call a nil value (field 'x')", object, 5, false } do
-      assert.equal(message, definition.explain(message))
+      assert.equal(message, version.explain(message))
     end
-    assert.is_nil(definition.explain(nil))
+    assert.is_nil(version.explain(nil))
   end)
 end)

@@ -114,7 +114,8 @@ describe("the package", () => {
     const manifest = JSON.parse(readFileSync(`${project}/node_modules/mooncast/package.json`, "utf8"));
     assert.equal(manifest.dependencies, undefined);
     for (const name of ["preinstall", "install", "postinstall", "prepare"]) assert.ok(!(name in manifest.scripts), name);
-    const needed = ["README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts", "dist/worklet.js", "dist/mooncast.wasm"];
+    const files = ["index.js", "index.d.ts", "worklet.js", "mooncast.wasm", "mooncast-rest.wasm"].map((name) => `dist/${name}`);
+    const needed = ["README.md", "LICENSE", "CHANGELOG.md", ...files];
     for (const path of [...needed, manifest.bin.mooncast]) assert.ok(shipped.includes(path), `${path} in ${shipped.join(" ")}`);
     const others = shipped.filter((path) => !/^(dist\/|spec\/support\/\w+\.lua$|[\w.]+$)/.test(path));
     assert.deepEqual(others, []);

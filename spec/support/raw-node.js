@@ -6,9 +6,11 @@ import fs from "node:fs";
 
 import { decodeEnvelope, encodeCall, encodeCast, encodeHello, FrameReader, Kind, typeHash } from "../../worker-shell/envelope.js";
 import { Files, NodeFiles } from "../../worker-shell/files.js";
+import { loadRest } from "../../worker-shell/platform-node.js";
 import { encodeConfig, NodeInstance } from "../../worker-shell/node-instance.js";
 import { RemoteRef } from "../../worker-shell/ref.js";
 import { decodeValue, decodeValues } from "../../worker-shell/value.js";
+import { restUrl } from "../../worker-shell/wasm-url.js";
 import { Reader } from "../../worker-shell/cbor.js";
 import { errorCodes } from "../../worker-shell/errors.js";
 
@@ -102,7 +104,7 @@ export class RawNode extends RawPeer {
       },
       log: (level, text) => shared.log.push({ level, text }),
     };
-    shared.instance = new NodeInstance(module, outside, new Files(new NodeFiles(fs), {}));
+    shared.instance = new NodeInstance(module, outside, new Files(new NodeFiles(fs), {}), () => loadRest(restUrl));
     const options = { nodes: [[name, 1, SECRET]], link: "none", version: "0", args: [], call_timeout_ms: 30000 };
     if (!shared.instance.open(encodeConfig({ name, incarnation: 1, secret: SECRET, host: null, options }))) {
       throw new Error(shared.log.at(-1)?.text);

@@ -253,6 +253,13 @@ test("the environment", () => {
   assert.deepEqual([c.view.getUint32(0, true), c.view.getUint32(4, true)], [64, 68]);
 });
 
+both("what is open at the end is closed, whatever was closed before", (_, c, folder) => {
+  const [first, second] = ["a", "b"].map((name) => c.open(`${folder}/${name}`, WRITE | CREATE));
+  assert.equal(c.wasi.fd_close(first), 0);
+  c.files.close();
+  assert.equal(c.write(second, "x"), -8);
+});
+
 test("the clocks", () => {
   const c = new Caller(new MemoryFiles());
   const read = (...args) => {

@@ -307,6 +307,8 @@ for (const link of links) {
       const counter = await system.spawn("Counter", [], { on: "w2" });
       const calls = Array.from({ length: 100 }, () => counter.call("sleep", [30]));
       const fromLua = lua(system, 'local mc = require "mooncast"; local C = mc.actor "Sleeper"; function C:sleep(s) mc.sleep(s) end; local c = mc.spawn{C, on = "w2"}; local ok, e = pcall(c.sleep, c, 30); return e.code, e.node').catch((e) => e);
+      const { actors } = (await system.stats()).nodes.w1;
+      await until(async () => (await system.stats()).nodes.w2.actors >= actors + 2);
       await sleep(200);
       const start = performance.now();
       await system.terminate("w2");

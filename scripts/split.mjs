@@ -1,0 +1,42 @@
+// Splits the linked wasm in two: node scripts/split.mjs WHOLE LIST FIRST REST
+//
+// FIRST gets what nearly every program runs, REST the functions and Lua modules that LIST names; see
+// worker-shell/rest.js for how they come together. Functions that only those of the list call go with
+// them. Names that no function has are passed over: compilers differ in what they inline.
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+
+import { binaryen } from "./binaryen.mjs";
+import { readList } from "./rest-list.mjs";
+import { squeeze } from "./squeeze.mjs";
+import { parse } from "./wasm-calls.mjs";
+import { moveData } from "./wasm-data.mjs";
+
+const [whole, list, first, rest] = process.argv.slice(2);
+const { functions: listed, modules } = readList(list);
+const { callers, kept } = parse(binaryen("wasm-dis", whole, "-o", "-"));
+
+const moved = new Set(listed.filter((name) => callers.has(name)));
+// Until nothing follows any more.
+for (let before = -1; before !== moved.size; ) {
+  before = moved.size;
+  for (const [name, by] of callers) {
+    if (!kept.has(name) && by.size > 0 && [...by].every((caller) => moved.has(caller))) moved.add(name);
+  }
+}
+
+// Parts of one build know each other by this.
+const part = `rest:${createHash("sha256").update(readFileSync(whole)).digest("hex").slice(0, 8)}`;
+const functions = `${whole}.rest`;
+writeFileSync(functions, [...moved].join("\n"));
+binaryen("wasm-split", whole, `--split-funcs=@${functions}`, `--import-namespace=${part}`,
+  `--placeholder-namespace=${part}`, "--export-prefix=%", "-o1", first, "-o2", rest);
+for (const file of [first, rest]) {
+  binaryen("wasm-opt", file, "-Oz", "--strip-debug", "--strip-producers", "--strip-target-features", "-o", file);
+}
+
+// Where the sources of those modules lay in memory are zeros until the second part, when it comes, puts them there.
+const sources = [...modules].map((path) => Buffer.from(squeeze(readFileSync(path, "utf8"))));
+const parts = moveData(readFileSync(first), readFileSync(rest), sources);
+writeFileSync(first, parts.from);
+writeFileSync(rest, parts.to);
