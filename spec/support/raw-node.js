@@ -98,9 +98,9 @@ export class RawNode extends RawPeer {
     const shared = { peers: new Map(), log: [] };
     const outside = {
       connect: () => {},
-      send(peer, bytes) {
-        shared.peers.get(peer).take(bytes.slice());
-        return bytes.length;
+      send(peer, memory, at, length) {
+        shared.peers.get(peer).take(memory.slice(at, at + length));
+        return length;
       },
       log: (level, text) => shared.log.push({ level, text }),
     };
