@@ -514,10 +514,10 @@ describe("a version", function()
     local Type = new_type "Type"
     function Type.a() end
     Type.nan = 0 / 0
-    local function renewed(version)
+    local function renewed(to)
       local before = core.class_version(Type)
-      core.set_class_version(Type, version)
-      return before == nil and core.class_version(Type) == version
+      core.set_class_version(Type, to)
+      return before == nil and core.class_version(Type) == to
     end
     assert.is_true(renewed "1")
     assert.equal("1", core.class_version(Type))
