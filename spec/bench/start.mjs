@@ -16,9 +16,10 @@ async function bareWorker() {
   await once(worker, "message");
 }
 
+/** What a node's own actor answers: no program is there yet, and system.eval would load the wasm's second part. */
 async function answer(system, on) {
-  const { text } = await system.eval('return "here"', { on });
-  if (text !== "here") throw new Error(`the first answer is '${text}'`);
+  const { actors } = await system.nodeActor(on).call("stats");
+  if (actors !== 1) throw new Error(`the first answer is ${actors}`);
 }
 
 /** What each does, and what it has to have imported before. */
