@@ -6,7 +6,7 @@ const PROGRAM = `
   function Greeter:hello(name)
     return mc.lookup("host"):decorate(self.greeting .. ", " .. name), mc.node()
   end
-  mc.main(function() print "main ran" end)`;
+  mc.main(function() print("main ran", os.date("!%Y", 0)) end) -- which is in the second part of the wasm`;
 
 /** @param {import("mooncast").createSystem} createSystem */
 export async function greet(createSystem) {
