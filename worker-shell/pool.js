@@ -3,6 +3,7 @@
  * others. Names are never used twice at a time; incarnations are random, so that what was sent to a
  * node that died finds nobody.
  */
+import { EarlyThread } from "./early-thread.js";
 import { ActorError } from "./errors.js";
 import { InlineThread } from "./inline-thread.js";
 import { encodeConfig } from "./node-instance.js";
@@ -22,7 +23,6 @@ const DOORBELLS = 4 * MAX_NODES;
 /**
  * @typedef {object} PoolOptions
  * @property {import("./platform.js").Platform} platform
- * @property {WebAssembly.Module} module
  * @property {"ring" | "port" | "memory"} link
  * @property {{ name: string, incarnation: number }} host
  * @property {object} hostRef the reference of mc.host
@@ -44,6 +44,10 @@ export class Pool {
   #doorbells;
   #freeSlots = [];
   #nextSlot = 0;
+  /** Threads for the first nodes. */
+  #early = [];
+  /** What every node runs. */
+  #wasm;
   #count = 0;
   #listener;
 
@@ -75,8 +79,27 @@ export class Pool {
 
   /* ---- starting ------------------------------------------------------------------------------- */
 
-  /** Starts the first nodes: each knows all of them from the beginning. */
-  async startFirst(count) {
+  /** Starts the threads of the first nodes, while there is no wasm for them yet. */
+  startThreads(count) {
+    const { platform, link, workerUrl } = this.#options;
+    if (link === "memory" || count > MAX_NODES) return;
+    for (let i = 1; i <= count; i++) {
+      this.#early.push(new EarlyThread((events) => platform.startThread(`w${i}`, events, workerUrl)));
+    }
+  }
+
+  /** Ends those that no node has taken. */
+  async endThreads() {
+    await Promise.all(this.#early.splice(0).map((thread) => thread.terminate()));
+  }
+
+  /**
+   * Starts the first nodes: each knows all of them from the beginning.
+   * @param {number} count
+   * @param {{ module: WebAssembly.Module, rest?: WebAssembly.Module | string }} wasm what all nodes run
+   */
+  async startFirst(count, wasm) {
+    this.#wasm = wasm;
     const nodes = Array.from({ length: count }, () => this.#make(`w${++this.#count}`));
     await Promise.all(nodes.map((node) => this.#start(node)));
   }
@@ -127,14 +150,15 @@ export class Pool {
   #thread(name, events) {
     const { platform, link, workerUrl } = this.#options;
     if (link === "memory") return new InlineThread(platform, events);
-    return platform.startThread(name, events, workerUrl);
+    const early = this.#early.shift();
+    return early ? early.take(events) : platform.startThread(name, events, workerUrl);
   }
 
   #startMessage(node) {
-    const { module, link, host, more, platform } = this.#options;
+    const { link, host, more, platform } = this.#options;
     const doorbells = this.#doorbells?.buffer ?? null;
     const spin = this.#nodes.size <= platform.processors();
-    return { ...more, module, link, host, doorbells, slot: node.slot, spin, config: this.#config(node) };
+    return { ...more, ...this.#wasm, link, host, doorbells, slot: node.slot, spin, config: this.#config(node) };
   }
 
   #config({ name, incarnation, secret }) {

@@ -29,10 +29,7 @@ const TELL_MS = 2000;
  */
 export async function createSystem(options = {}) {
   checkOptions(options);
-  const platform = await currentPlatform();
-  const module = await compile(platform, options.wasm ?? wasmUrl);
-  const rest = await findRest(platform, module, options);
-  const system = new System(platform, { module, rest }, options);
+  const system = new System(await currentPlatform(), options);
   try {
     await system.start();
     return system;
@@ -95,7 +92,7 @@ export class System {
   #never = new Promise(() => {});
 
   /** For createSystem alone. */
-  constructor(platform, wasm, options) {
+  constructor(platform, options) {
     this.#options = options;
     this.#platform = platform;
     this.#workers = options.workers ?? Math.max(1, platform.processors() - 1);
@@ -105,7 +102,7 @@ export class System {
     }
     this.#host = this.#makeHost();
     this.#spawns = new Spawns(this.#host.name);
-    this.#pool = this.#makePool(wasm, this.#exposeHost());
+    this.#pool = this.#makePool(this.#exposeHost());
   }
 
   #makeHost() {
@@ -152,7 +149,7 @@ export class System {
     return this.#host.expose("mc.host", host, { reentrant: true, permanent: true });
   }
 
-  #makePool({ module, rest }, hostRef) {
+  #makePool(hostRef) {
     const { name, incarnation } = this.#host;
     const { args = [], startTimeout = START_TIMEOUT_MS, callTimeout = DEFAULT_CALL_TIMEOUT_MS } = this.#options;
     const { files, stdout, stderr, workerUrl, maxMemory, codec } = this.#options;
@@ -160,7 +157,6 @@ export class System {
     return new Pool(
       {
         platform: this.#platform,
-        module,
         link: this.#link,
         host: { name, incarnation },
         hostRef,
@@ -171,7 +167,7 @@ export class System {
         args,
         version: VERSION,
         permits: (from, to) => this.#permits(from, to),
-        more: { files, capture, rest },
+        more: { files, capture },
         workerUrl,
       },
       {
@@ -188,8 +184,13 @@ export class System {
 
   /** For createSystem alone. */
   async start() {
-    await this.#pool.startFirst(Math.max(1, this.#workers));
-    const { hangTimeout, main, args = [] } = this.#options;
+    const count = Math.max(1, this.#workers);
+    const { wasm = wasmUrl, hangTimeout, main, args = [] } = this.#options;
+    // Threads take longer to start than the wasm to compile.
+    this.#pool.startThreads(count);
+    const module = await compile(this.#platform, wasm);
+    const rest = await findRest(this.#platform, module, this.#options);
+    await this.#pool.startFirst(count, { module, rest });
     if (hangTimeout) this.#heartbeat = new Heartbeat(this.#pool, hangTimeout);
     if (main === undefined) return;
     this.#program = this.#newProgram();
@@ -445,6 +446,7 @@ export class System {
     this.#heartbeat?.stop();
     this.#host.close();
     this.#attached?.close();
+    await this.#pool.endThreads();
     await Promise.all(this.#pool.list().map((node) => node.kill("closed", "the system was closed")));
     this.#events.end();
   }
