@@ -22,7 +22,10 @@ export class EarlyThread {
   take(events) {
     if (this.#failed) throw this.#failed;
     this.#events = events;
-    for (const [type, value] of this.#kept) events[type](value);
+    // First whoever takes it has it: it may have to be ended.
+    queueMicrotask(() => {
+      for (const [type, value] of this.#kept) events[type](value);
+    });
     return this.#thread;
   }
 

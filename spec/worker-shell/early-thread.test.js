@@ -8,7 +8,7 @@ const recorder = () => {
   return { seen, onMessage: (message) => seen.push(["message", message]), onEnd: (cause) => seen.push(["end", cause]) };
 };
 
-it("what happens to a thread before somebody takes it is told to whoever does, in order", () => {
+it("what happens to a thread before somebody takes it is told to whoever does, in order", async () => {
   const thread = { terminate() {} };
   let events;
   const early = new EarlyThread((own) => ((events = own), thread));
@@ -16,6 +16,8 @@ it("what happens to a thread before somebody takes it is told to whoever does, i
   events.onEnd("its script is missing");
   const { seen, ...taker } = recorder();
   assert.equal(early.take(taker), thread);
+  assert.deepEqual(seen, []);
+  await undefined;
   events.onMessage(2);
   assert.deepEqual(seen, [["message", 1], ["end", "its script is missing"], ["message", 2]]);
 });
