@@ -290,7 +290,7 @@ struct mc_node {
   mc_actor *draining;
   mc_turn *free_turns;
   mc_message *free_messages;
-  unsigned free_message_count;
+  int free_message_count;
   mc_owed owed[MC_OWED];
   unsigned owed_count;
   mc_buf scratch; /* arguments on their way to a mailbox of this node */
