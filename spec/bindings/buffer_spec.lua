@@ -2,6 +2,7 @@
 local mc = require "mooncast"
 local core = require "mooncast.core"
 local clean = require "spec.support.clean"
+local memory = require "spec.support.process_memory"
 local world = require "spec.support.world"
 local raised = world.raised
 
@@ -238,16 +239,6 @@ describe("buffers on the wire", function()
   end)
 end)
 
--- Kilobytes that this process uses at most, and now; Linux, natively, and not under a sanitizer.
-local function memory()
-  local file = native and io.open "/proc/self/status"
-  if not file then return end
-  local text = file:read "a"
-  file:close()
-  if tonumber(text:match "VmSize:%s*(%d+)") > 1e9 then return end
-  return tonumber(text:match "VmHWM:%s*(%d+)"), tonumber(text:match "VmRSS:%s*(%d+)")
-end
-
 describe("a large buffer", function()
   clean(setup, teardown)
 
@@ -264,7 +255,6 @@ describe("a large buffer", function()
     local most = memory()
     b:free()
     mc.stop(holder)
-    -- Other specs may have needed more before: then this says nothing.
     assert.is_true((most - before) * 1024 < 1.2 * size)
   end)
 end)
