@@ -151,7 +151,7 @@ static uint32_t mailbox_of(lua_State *L) {
 }
 
 /* core.define(name, class, options): class becomes the newest definition of that type. Options:
-** reentrant; interleave: a list of methods; travelled: it came from another node; stub: only its name
+** reentrant; interleave: a list of methods; travelled: it came from another node; forward: only its name
 ** is known; signatures: method -> letters; fragile: an error of a handler ends the actor; mailbox: how
 ** many messages wait for one at most; errors: name of a type -> true, others are redacted. */
 static int l_define(lua_State *L) {
@@ -168,7 +168,7 @@ static int l_define(lua_State *L) {
   new_class_meta(L, type);
   lua_setmetatable(L, 2);
   mc__lua_push_class_meta(L, 2)->type = type;
-  if (option(L, 3, "stub")) return lua_settop(L, 2), 1;
+  if (option(L, 3, "forward")) return lua_settop(L, 2), 1;
   luaL_unref(L, LUA_REGISTRYINDEX, type->definition ? type->definition : LUA_NOREF);
   lua_pushvalue(L, 2);
   type->definition = luaL_ref(L, LUA_REGISTRYINDEX);

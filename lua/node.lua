@@ -232,21 +232,21 @@ local function module_of(class)
 end
 
 -- Types that only their names are known of, by name, until their definitions come.
-local stubs = {}
+local forwards = {}
 
-local function stub(name)
-  stubs[name] = stubs[name] or core.define(name, {}, { travelled = true, stub = true })
-  return stubs[name]
+local function forward(name)
+  forwards[name] = forwards[name] or core.define(name, {}, { travelled = true, forward = true })
+  return forwards[name]
 end
 
 -- Makes a type of what a sibling sent, then fetches the types that it names and nobody knows here.
 local function install(name, hash, packed, sibling)
-  local class, missing = stub(name), {}
+  local class, missing = forward(name), {}
   local methods = require("mooncast.definition").unpack(packed.methods, {
     actor_type = function(wanted)
-      local known = wanted == name and class or core.class(wanted) or stubs[wanted]
+      local known = wanted == name and class or core.class(wanted) or forwards[wanted]
       if not known then missing[#missing + 1] = wanted end
-      return known or stub(wanted)
+      return known or forward(wanted)
     end,
     env = _G,
     require = require,
@@ -254,11 +254,11 @@ local function install(name, hash, packed, sibling)
   for key, value in pairs(methods) do class[key] = value end
   packed.settings.travelled = true
   core.define(name, class, packed.settings)
-  stubs[name] = nil
+  forwards[name] = nil
   for _, wanted in ipairs(missing) do
     local ok, more = pcall(core.call, sibling.ref, "definition", wanted)
     -- What cannot come stays a name, enough for references.
-    if ok and stubs[wanted] then pcall(install, wanted, more.hash, more, sibling) end
+    if ok and forwards[wanted] then pcall(install, wanted, more.hash, more, sibling) end
   end
   -- As it came, so that it can travel on.
   node.infos[class] = {
