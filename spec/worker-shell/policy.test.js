@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 
-import { createSystem } from "../../worker-shell/index.js";
 import { links, program } from "../support/here.js";
+import { withSystem } from "../support/with-system.js";
 
 const PROGRAM = `
 local mc = require "mooncast"
@@ -27,24 +27,14 @@ const path = await program("policy.lua", PROGRAM);
 const parentOf = (name) => (name.includes(".") ? name.slice(0, name.lastIndexOf(".")) : "host");
 const noSiblings = (from, to) => parentOf(from) !== parentOf(to) || !from.includes(".");
 
-async function withSystem(options, run) {
-  const system = await createSystem({ workers: 2, main: path, ...options });
-  try {
-    await run(system);
-    const { pending, timers, nodes } = await system.stats();
-    assert.deepEqual([pending, timers], [0, 0]);
-    for (const [name, stats] of Object.entries(nodes)) assert.deepEqual([name, stats.pending, stats.timers], [name, 0, 0]);
-  } finally {
-    await system.close();
-  }
-}
+const withProgram = (options, run) => withSystem({ ...options, main: path }, run);
 
 const spawnOn = (system, ...names) => Promise.all(names.map((on) => system.spawn("Child", [], { on })));
 
 for (const link of links) {
   describe(`createSystem({ policy }) over ${link}s`, () => {
     it("keeps children from calling siblings, and neither from calling their parent [E6] [I8]", async () => {
-      await withSystem({ link, policy: noSiblings }, async (system) => {
+      await withProgram({ link, policy: noSiblings }, async (system) => {
         const [parent] = await spawnOn(system, "w1");
         const names = [await parent.call("start"), await parent.call("start")];
         assert.deepEqual(names, ["w1.1", "w1.2"]);
@@ -63,7 +53,7 @@ for (const link of links) {
     });
 
     it("is about one direction: answers come back", async () => {
-      await withSystem({ link, policy: (from, to) => !(from === "w1" && to === "w2") }, async (system) => {
+      await withProgram({ link, policy: (from, to) => !(from === "w1" && to === "w2") }, async (system) => {
         const [a, b] = await spawnOn(system, "w1", "w2");
         assert.equal(await a.call("code_of", ["call", b, "hello", "b"]), "not_permitted");
         assert.equal(await b.call("pass", [a, "hello", "a"]), "Hello, a!");
@@ -72,7 +62,7 @@ for (const link of links) {
 
     it("holds for the host and its actors, as caller and as callee", async () => {
       const policy = (from, to) => !(from === "host" && to === "w2") && !(from === "w1" && to === "host");
-      await withSystem({ link, policy }, async (system) => {
+      await withProgram({ link, policy }, async (system) => {
         const page = { heard: 0, hello() { this.self.heard += 1; } };
         system.expose("page", page);
         const [a, b] = await spawnOn(system, "w1", "w2");
@@ -92,7 +82,7 @@ for (const link of links) {
         if (from === "w1" && to === "w2") throw new Error("no rule for w2");
         return from === "w2" && to === "w1" ? Promise.resolve(true) : true;
       };
-      await withSystem({ link, policy, log: (line) => lines.push(line) }, async (system) => {
+      await withProgram({ link, policy, log: (line) => lines.push(line) }, async (system) => {
         const [a, b] = await spawnOn(system, "w1", "w2");
         assert.equal(await a.call("code_of", ["call", b, "hello", "b"]), "not_permitted");
         assert.equal(await b.call("code_of", ["cast", a, "count", 1]), "not_permitted");
@@ -106,7 +96,7 @@ for (const link of links) {
 
     it("is known before a new node is used; nodes that start together know one another", async () => {
       const policy = (from, to) => !(from === "w1" && to.startsWith("w3"));
-      await withSystem({ link, policy }, async (system) => {
+      await withProgram({ link, policy }, async (system) => {
         const [a, b] = await spawnOn(system, "w1", "w2");
         assert.deepEqual((await Promise.all([system.startNode(), system.startNode()])).sort(), ["w3", "w4"]);
         const [c, d] = await spawnOn(system, "w3", "w4");

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 
 import { createSystem } from "../../worker-shell/index.js";
 import { inPage, links, program } from "../support/here.js";
+import { withSystem } from "../support/with-system.js";
 
 /** Two threads to start, one processor to run on, and somebody else's tests: times are generous. */
 const SOON_MS = inPage ? 8000 : 2000;
@@ -55,19 +56,7 @@ mc.main(function() end)
 const path = await program("topology.lua", PROGRAM);
 const garbles = new URL(inPage ? "./fixtures/garbles-page.js" : "./fixtures/garbles.js", import.meta.url);
 
-/** Runs the test with a system, and asserts that it leaves nothing pending. */
-async function withSystem(options, run) {
-  const system = await createSystem({ workers: 2, ...options, main: path });
-  try {
-    await run(system);
-    const { pending, timers, nodes } = await system.stats();
-    // The host's questions for these numbers are answered: nothing else is left.
-    assert.deepEqual([pending, timers], [0, 0]);
-    for (const [name, stats] of Object.entries(nodes)) assert.deepEqual([name, stats.pending, stats.timers], [name, 0, 0]);
-  } finally {
-    await system.close();
-  }
-}
+const withProgram = (options, run) => withSystem({ ...options, main: path }, run);
 
 async function eventually(condition, what) {
   const deadline = performance.now() + 5000;
@@ -80,14 +69,14 @@ async function eventually(condition, what) {
 for (const link of links) {
   describe(`nodes that are linked by ${link}s`, () => {
     it("are started, with an actor on them, by one call each; the host calls it [I1] [I4]", async () => {
-      await withSystem({ link }, async (system) => {
+      await withProgram({ link }, async (system) => {
         const greeter = await system.spawn("Greeter", [], { on: await system.startNode() });
         assert.deepEqual(await greeter.call("hello", ["world"]), ["Hello, world!", "w3"]);
       });
     });
 
     it("call actors of their parent, which hears them in order [I5]", async () => {
-      await withSystem({ link }, async (system) => {
+      await withProgram({ link }, async (system) => {
         const heard = [];
         system.expose("progress", { step: (part, node) => void heard.push([part, node]) });
         const greeter = await system.spawn("Greeter", [], { on: "w2" });
@@ -101,7 +90,7 @@ for (const link of links) {
     });
 
     it("call their siblings, and learn when one dies in the middle of it [I6]", async () => {
-      await withSystem({ link, workers: 3 }, async (system) => {
+      await withProgram({ link, workers: 3 }, async (system) => {
         const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
         assert.deepEqual(await a.call("pass", [b, "hello", "sibling"]), ["Hello, sibling!", "w2"]);
         const waiting = a.call("catch", [b, "sleep", 1000]);
@@ -117,14 +106,14 @@ for (const link of links) {
     // Siblings are linked directly. What they send goes into the new link at once, and stands there until the host,
     // which is asked over another way, has handed the other end over: that is the switch.
     it("send in order from the first message on, while the link is made [I6] [I7]", async () => {
-      await withSystem({ link }, async (system) => {
+      await withProgram({ link }, async (system) => {
         const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
         assert.deepEqual(await a.call("numbers", [b, 10_000]), [10_000, 0]);
       });
     });
 
     it("lose nothing and keep the order when a busy host hands the link over late, in both directions [I7]", async () => {
-      await withSystem({ link }, async (system) => {
+      await withProgram({ link }, async (system) => {
         const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
         const both = [a.call("numbers", [b, 10_000]), b.call("numbers", [a, 10_000])];
         // The calls leave; then nothing is handed over for a while.
@@ -135,7 +124,7 @@ for (const link of links) {
     });
 
     it("start nodes of their own, which the host can call; they end with them [I9]", async () => {
-      await withSystem({ link }, async (system) => {
+      await withProgram({ link }, async (system) => {
         const down = [];
         const events = system.events();
         const listening = (async () => {
@@ -164,7 +153,7 @@ for (const link of links) {
     });
 
     it("are stopped with those that they started, and whoever asked for it knows at once [I9]", async () => {
-      await withSystem({ link }, async (system) => {
+      await withProgram({ link }, async (system) => {
         const first = await system.spawn("Greeter", [], { on: "w1" });
         for (let i = 1; i <= 5; i++) {
           const [name, child] = await first.call("start_child");
@@ -184,7 +173,7 @@ for (const link of links) {
     it("that send what is malformed are told so: what is awaited there fails at once, on both sides [D5]", async () => {
       const workerUrl = garbles;
       const lines = [];
-      await withSystem({ link, workerUrl, log: (line) => lines.push(line) }, async (system) => {
+      await withProgram({ link, workerUrl, log: (line) => lines.push(line) }, async (system) => {
         const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
         assert.deepEqual(await a.call("pass", [b, "hello", "sound"]), ["Hello, sound!", "w2"]);
         const waiting = [a.call("catch", [b, "sleep", 1000]), b.call("catch", [a, "sleep", 1000])];
@@ -204,7 +193,7 @@ for (const link of links) {
     it("that send the host what is malformed are told so as well [D5]", async () => {
       const workerUrl = garbles;
       const lines = [];
-      await withSystem({ link, workerUrl, log: (line) => lines.push(line) }, async (system) => {
+      await withProgram({ link, workerUrl, log: (line) => lines.push(line) }, async (system) => {
         const page = system.expose("page", { hello: () => "hello" });
         const [a, b] = await Promise.all(["w1", "w2"].map((on) => system.spawn("Greeter", [], { on })));
         const waiting = a.call("sleep", [1000]).catch((error) => error.code);
@@ -218,7 +207,7 @@ for (const link of links) {
     });
 
     it("come and go, and nothing of them stays [I3] [I18]", { timeout: 300_000 }, async () => {
-      await withSystem({ link }, async (system) => {
+      await withProgram({ link }, async (system) => {
         const here = await system.spawn("Greeter", [], { on: "w1" });
         const cycle = async () => {
           const name = await system.startNode();
