@@ -203,7 +203,7 @@ describe("the rules", function()
     assert.equal(0, count(check_c, "runtime/node.c", "#include <string.h>"))
     assert.equal(0, count(check_c, "runtime/platform_posix.c", "#include <pthread.h>"))
     assert.equal(0, count(check_c, "bindings/lua_call.c", "#include <lua.h>"))
-    assert.equal(0, count(check_c, "bindings/native_system.c", '#include "platform.h"'))
+    assert.equal(0, count(check_c, "bindings/native_node.c", '#include "platform.h"'))
     assert.equal(0, count(check_c, "runtime/node.c", "#if unixlike"))
   end)
 
