@@ -11,8 +11,8 @@ local node = {
   config = core.config,
   siblings = {}, -- by name: {name, incarnation, ref, load}
   order = {}, -- names, in the order in which the nodes started
-  program = {}, -- {main = function, path, started}
-  infos = setmetatable({}, { __mode = "k" }), -- class -> {name, site, from_file, hash, version}
+  program = {}, -- {main = function, source, defined = list of infos, running}
+  infos = setmetatable({}, { __mode = "k" }), -- class -> {name, site, from_file, everywhere, hash, version}
   by_name = {}, -- type name -> list of infos, oldest first
   made = {}, -- sender -> its spawns that it may not want any more: see "Spawning"
 }
@@ -150,6 +150,8 @@ function node.declare(class, name, level)
     from_file = at.source:sub(1, 1) == "@" or at.what == "C", -- C is the same everywhere
   }
   node.infos[class] = info
+  local program = node.program
+  if program.source == at.source then table.insert(program.defined, info) end
   local list = node.by_name[name] or {}
   node.by_name[name] = list
   list[#list + 1] = info
@@ -212,7 +214,7 @@ local function hash_of(info)
   if hash then return hash end
   if not info.received then
     check_sites(info)
-    info.packed = not info.from_file and pack(info) or nil
+    info.packed = not (info.from_file or info.everywhere) and pack(info) or nil
     info.hash = version.hash(info.packed or code_of(info), { ref_id = core.id })
   end
   core.set_class_version(info.class, info.hash, info.received)
@@ -502,9 +504,16 @@ function Node:run(path, source, ...)
   _G.arg = { [0] = path, ... }
   local chunk, message = load_program(path, source)
   if not chunk then error(message, 0) end
-  node.program.running = true
+  local program = { running = true, source = debug.getinfo(chunk, "S").source, defined = {} }
+  node.program = program
   chunk(...)
-  return node.program.main and "main" or "done"
+  local defined = program.defined
+  program.source, program.defined = nil, nil
+  if not program.main then return "done" end
+  -- Every node runs it, so what it has defined is the same on all, as what a file defines; but a type that
+  -- another node has got already stays the one that went there.
+  for _, info in ipairs(defined) do info.everywhere = not info.hash end
+  return "main"
 end
 
 --- Runs what mc.main was given.

@@ -114,7 +114,7 @@ return {
   I13 = "lua/transport_spec.lua",
   I14 = "browser/audio.test.js",
   I15 = "browser/kill.test.js worker-shell/unshared.test.js",
-  I16 = "worker-shell/size.test.js",
+  I16 = "browser/auto.test.js worker-shell/size.test.js",
   I17 = "bindings/signature_spec.lua worker-shell/signature.test.js",
   I18 = "worker-shell/kill.test.js worker-shell/topology.test.js",
   I19 = "worker-shell/page.test.js",

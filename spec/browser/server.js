@@ -1,7 +1,7 @@
 /**
  * A plain static server over the project's folder, as a page's host would be. With `isolated` its
  * pages are cross-origin isolated; `?csp` serves a page under a strict content security policy.
- * What pages tell about their tests goes to `onReport`.
+ * What pages tell about their tests goes to `onReport`; how often a file was asked for is at `/requests/` and its path.
  */
 import { readFile } from "node:fs/promises";
 import http from "node:http";
@@ -46,6 +46,7 @@ async function body(request) {
 export async function startServer({ root = ROOT, isolated = false, strict = false, routes = {}, onReport = () => {}, onMissing = () => {} } = {}) {
   /** What tests put there. */
   const programs = new Map();
+  const requests = new Map();
 
   async function answer(request, response) {
     const url = new URL(request.url, "http://localhost");
@@ -59,6 +60,10 @@ export async function startServer({ root = ROOT, isolated = false, strict = fals
       programs.set(path, await body(request));
       return response.writeHead(204, headers).end();
     }
+    if (path.startsWith("/requests/")) {
+      return response.writeHead(200, { ...headers, "content-type": TYPES[".json"] }).end(String(requests.get(path.slice("/requests".length)) ?? 0));
+    }
+    requests.set(path, (requests.get(path) ?? 0) + 1);
     if (strict || url.searchParams.has("csp")) headers["content-security-policy"] = STRICT_POLICY;
     if (path in routes) {
       return response.writeHead(200, { ...headers, "content-type": TYPES[".json"] }).end(JSON.stringify(await routes[path]()));

@@ -23,15 +23,17 @@ async function reasonOf(options) {
 
 describe("the wasm's second part", () => {
   for (const link of links) {
-    it(`is not wanted by ordinary programs: ${link}`, async () => {
-      let text = "";
-      const stdout = (bytes) => (text += new TextDecoder().decode(bytes));
-      const system = await createSystem({ workers: 2, link, wasmRest: nowhere, stdout });
-      const source = await readText(new URL("../fixtures/ordinary.lua", import.meta.url));
-      await system.runSource("ordinary.lua", new TextEncoder().encode(source));
-      await system.close();
-      assert.match(text, /\bdone\n$/);
-    });
+    for (const [what, name] of [["a file", "ordinary.lua"], ["the page itself", "=ordinary"]]) {
+      it(`is not wanted by ordinary programs of ${what}: ${link}`, async () => {
+        let text = "";
+        const stdout = (bytes) => (text += new TextDecoder().decode(bytes));
+        const system = await createSystem({ workers: 2, link, wasmRest: nowhere, stdout });
+        const source = await readText(new URL("../fixtures/ordinary.lua", import.meta.url));
+        await system.runSource(name, new TextEncoder().encode(source));
+        await system.close();
+        assert.match(text, /\bdone\n$/);
+      });
+    }
 
     it(`comes when a function or a module of it is called, on each node for itself: ${link}`, async () => {
       const system = await createSystem({ workers: 2, link });

@@ -262,6 +262,29 @@ for (const kind of [...links, "memory"]) {
       assert.equal(await lua(system, "inline_ran"), "true");
     });
 
+    it("runs a program without mc.main after one with it, once and on the first node alone", async () => {
+      await system.runSource("=with", 'require "mooncast".main(function() mains = (mains or 0) + 1 end)');
+      await system.runSource("=without", "withouts = (withouts or 0) + 1");
+      assert.equal(await lua(system, "mains, withouts"), "1\t1");
+      assert.equal(await lua(system, "withouts", system.nodes().at(-1)), system.nodes().length > 1 ? "nil" : "1");
+    });
+
+    it("spawns a newer version of a type that a program's text defines, and the one that a variable of it is in", async () => {
+      const text = (word) => `
+        local mc = require "mooncast"
+        local word = "${word}"
+        local Teller = mc.actor "Teller"
+        function Teller:tell() return word end
+        mc.main(function() told = mc.spawn({ Teller, on = mc.nodes()[#mc.nodes()] }):tell() end)`;
+      for (const word of ["one", "two"]) {
+        await system.runSource("=teller", text(word));
+        assert.equal(await lua(system, "told"), word);
+      }
+      const [plain] = text("three").split("mc.main");
+      await system.runSource("=teller", `${plain} told = mc.spawn({ Teller, on = mc.nodes()[#mc.nodes()] }):tell()`);
+      assert.equal(await lua(system, "told"), "three");
+    });
+
     it("evaluates, incomplete entries too", async () => {
       assert.deepEqual(await system.eval("for i = 1, 3 do"), { status: "more", text: "" });
       assert.deepEqual(await system.eval("1 + 1, 'x'"), { status: "ok", text: "2\tx" });
