@@ -83,10 +83,13 @@ const webPlatform = {
   readsFiles: false,
 };
 
+const inNode = typeof process === "object" && process.versions?.node && typeof document === "undefined";
+// Loaded by now when a system starts.
+const node = inNode ? import("./platform-node.js") : undefined;
+// Who starts a system hears of it.
+node?.catch(() => {});
+
 /** @returns {Promise<Platform>} */
 export async function currentPlatform() {
-  const node = typeof process === "object" && process.versions?.node && typeof document === "undefined";
-  if (!node) return webPlatform;
-  const { nodePlatform } = await import("./platform-node.js");
-  return nodePlatform;
+  return node ? (await node).nodePlatform : webPlatform;
 }

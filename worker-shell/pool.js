@@ -21,8 +21,19 @@ const MAX_NODES = 1024;
 const DOORBELLS = 4 * MAX_NODES;
 
 /**
+ * Starts the threads of the first nodes, while there is nothing yet that they could run.
+ * @param {number} count @param {{ platform: object, link: string, workerUrl?: string | URL }} options
+ */
+export function startThreads(count, { platform, link, workerUrl }) {
+  if (link === "memory" || count > MAX_NODES) return [];
+  const start = (i) => new EarlyThread((events) => platform.startThread(`w${i + 1}`, events, workerUrl));
+  return Array.from({ length: count }, (_, i) => start(i));
+}
+
+/**
  * @typedef {object} PoolOptions
  * @property {import("./platform.js").Platform} platform
+ * @property {EarlyThread[]} threads for the first nodes
  * @property {"ring" | "port" | "memory"} link
  * @property {{ name: string, incarnation: number }} host
  * @property {object} hostRef the reference of mc.host
@@ -45,7 +56,7 @@ export class Pool {
   #freeSlots = [];
   #nextSlot = 0;
   /** Threads for the first nodes. */
-  #early = [];
+  #early;
   /** What every node runs. */
   #wasm;
   #count = 0;
@@ -57,6 +68,7 @@ export class Pool {
    */
   constructor(options, listener) {
     this.#options = options;
+    this.#early = options.threads;
     this.#listener = listener;
     if (options.link === "ring") this.#doorbells = Doorbells.create(DOORBELLS);
   }
@@ -78,15 +90,6 @@ export class Pool {
   }
 
   /* ---- starting ------------------------------------------------------------------------------- */
-
-  /** Starts the threads of the first nodes, while there is no wasm for them yet. */
-  startThreads(count) {
-    const { platform, link, workerUrl } = this.#options;
-    if (link === "memory" || count > MAX_NODES) return;
-    for (let i = 1; i <= count; i++) {
-      this.#early.push(new EarlyThread((events) => platform.startThread(`w${i}`, events, workerUrl)));
-    }
-  }
 
   /** Ends those that no node has taken. */
   async endThreads() {

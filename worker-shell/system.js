@@ -8,7 +8,7 @@ import { Heartbeat } from "./heartbeat.js";
 import { results } from "./host-actor.js";
 import { HostNode } from "./host-node.js";
 import { currentPlatform } from "./platform.js";
-import { Pool } from "./pool.js";
+import { Pool, startThreads } from "./pool.js";
 import { Program } from "./program.js";
 import { Spawns } from "./spawns.js";
 import { VERSION } from "./version.js";
@@ -100,9 +100,12 @@ export class System {
     if (this.#link === "ring" && !platform.sharedMemory) {
       throw new Error('link "ring" needs SharedArrayBuffer, which this page may only use when it is cross-origin isolated');
     }
+    // Before all else: they take longest.
+    const { workerUrl } = options;
+    const threads = startThreads(Math.max(1, this.#workers), { platform, link: this.#link, workerUrl });
     this.#host = this.#makeHost();
     this.#spawns = new Spawns(this.#host.name);
-    this.#pool = this.#makePool(this.#exposeHost());
+    this.#pool = this.#makePool(this.#exposeHost(), threads);
   }
 
   #makeHost() {
@@ -149,7 +152,7 @@ export class System {
     return this.#host.expose("mc.host", host, { reentrant: true, permanent: true });
   }
 
-  #makePool(hostRef) {
+  #makePool(hostRef, threads) {
     const { name, incarnation } = this.#host;
     const { args = [], startTimeout = START_TIMEOUT_MS, callTimeout = DEFAULT_CALL_TIMEOUT_MS } = this.#options;
     const { files, stdout, stderr, workerUrl, maxMemory, codec } = this.#options;
@@ -157,6 +160,7 @@ export class System {
     return new Pool(
       {
         platform: this.#platform,
+        threads,
         link: this.#link,
         host: { name, incarnation },
         hostRef,
@@ -186,8 +190,6 @@ export class System {
   async start() {
     const count = Math.max(1, this.#workers);
     const { wasm = wasmUrl, hangTimeout, main, args = [] } = this.#options;
-    // Threads take longer to start than the wasm to compile.
-    this.#pool.startThreads(count);
     const module = await compile(this.#platform, wasm);
     const rest = await findRest(this.#platform, module, this.#options);
     await this.#pool.startFirst(count, { module, rest });
