@@ -2,7 +2,8 @@
 //
 //   index.js auto.js audio.js worker.js   what a page loads: minified, without a byte that only Node needs
 //   worklet.js                   what an AudioWorklet loads, one file: bundlers copy it as it is
-//   node.js cli.js worker-node.js  the same for Node, Deno and Bun, as it was written
+//   node.js cli.js               the same for Node, Deno and Bun, as it was written
+//   worker-node.cjs              what their workers load: one script, which Node has loaded 15 ms before the modules
 //   mooncast.wasm mooncast-rest.wasm  its two parts, beside them, where both look for them
 //
 // What several of these share is in files named by their content.
@@ -22,6 +23,17 @@ const wasmBeside = {
   setup({ onLoad }) {
     onLoad({ filter: /[\\/]wasm-url\.js$/ }, async ({ path }) => {
       const contents = (await readFile(path, "utf8")).replaceAll("../build/", "./");
+      return { contents };
+    });
+  },
+};
+
+/** Workers of Node run the script. */
+const workerScript = {
+  name: "worker-script",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]platform-node\.js$/ }, async ({ path }) => {
+      const contents = (await readFile(path, "utf8")).replace("./worker-node.js", "./worker-node.cjs");
       return { contents };
     });
   },
@@ -53,11 +65,21 @@ await build({
 await build({ ...common, splitting: false, entryPoints: [from("worklet.js")], target: "es2022", minify: true });
 await build({
   ...common,
-  entryPoints: { node: from("index.js"), cli: from("cli.js"), "worker-node": from("worker-node.js") },
+  entryPoints: { node: from("index.js"), cli: from("cli.js") },
   chunkNames: "node-[name]-[hash]",
   platform: "node",
   target: "node20",
-  plugins: [wasmBeside],
+  plugins: [wasmBeside, workerScript],
+});
+await build({
+  ...common,
+  splitting: false,
+  format: "cjs",
+  entryPoints: [from("worker-node.js")],
+  outExtension: { ".js": ".cjs" },
+  platform: "node",
+  target: "node20",
+  minifyWhitespace: true,
 });
 const wasm = ["mooncast.wasm", "mooncast-rest.wasm"].map((name) => `${root}build/${name}`);
 for (const path of [from("index.d.ts"), from("auto.d.ts"), from("audio.d.ts"), ...wasm]) {

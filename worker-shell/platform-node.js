@@ -1,52 +1,9 @@
 /** What Mooncast needs of Node: threads, files, the number of processors. */
-import fs from "node:fs";
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 
-import { Files, NodeFiles } from "./files.js";
-
-/** Node's files, with standard output and error given to somebody else. */
-class CapturedFiles extends NodeFiles {
-  #output;
-
-  constructor(output) {
-    super(fs);
-    this.#output = output;
-  }
-
-  standard(fd) {
-    if (fd === 0) return super.standard(fd);
-    return {
-      terminal: true, // lines are wanted as they come
-      read: () => refuse("EBADF"),
-      write: (bytes) => this.#output(fd, bytes.slice()),
-      seek: () => refuse("ESPIPE"),
-      close: () => {},
-    };
-  }
-}
-
-function refuse(code) {
-  throw Object.assign(new Error(code), { code });
-}
-
-/** The files of a Lua node in a thread of Node. */
-export function makeFiles({ capture }, output) {
-  return new Files(capture ? new CapturedFiles(output) : new NodeFiles(fs), process.env);
-}
-
-const pathOf = (source) => (source instanceof URL || /^file:/.test(source) ? fileURLToPath(source) : source);
-
-/** The wasm's second part. */
-export function loadRest(source) {
-  try {
-    return new WebAssembly.Module(fs.readFileSync(pathOf(source)));
-  } catch (error) {
-    throw new Error(`cannot load ${source}: ${error.message}`, { cause: error });
-  }
-}
+import { loadRest, makeFiles, pathOf } from "./node-files.js";
 
 /** A worker thread, as workers are started everywhere. */
 class Thread {

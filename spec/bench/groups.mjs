@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 /** Spins while each node has a processor; one node more, and none does. */
 const NO_SPIN_WORKERS = availableParallelism() + 1;
 
-const mooncast = (workers, link, ...rest) => ["node", "worker-shell/cli.js", "--workers", String(workers), "--link", link, ...rest];
+const mooncast = (workers, link, ...rest) => ["node", "dist/cli.js", "--workers", String(workers), "--link", link, ...rest];
 const NATIVE = { MOONCAST_WORKERS: "2", LUA_CPATH: "build/native/?.so" };
 const erlang = (schedulers, group, seconds) =>
   ["erl", "+S", String(schedulers), "-noshell", "-pa", "build/bench", "-run", "erlang_peer", "main", group, seconds];

@@ -1,4 +1,4 @@
-// How long it takes until something answers, in milliseconds: prints lines `figure value`.
+// How long it takes until something answers, in milliseconds, with the package as it ships: prints lines `figure value`.
 //
 //   bare     first_answer: a worker thread that does nothing but say that it is there
 //            second_node: another one, when one runs
@@ -28,7 +28,7 @@ async function bare() {
 }
 
 async function mooncast() {
-  const { createSystem } = await import("../../worker-shell/index.js");
+  const { createSystem } = await import("../../dist/node.js");
   let system;
   return [
     async () => {
