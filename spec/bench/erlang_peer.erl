@@ -36,6 +36,7 @@ actors() ->
     Spawns = spawns(),
     report("spawn", median([Rate || {Rate, _} <- Spawns])),
     report("actor_bytes", median([Bytes || {_, Bytes} <- Spawns])),
+    [thread_ring() || _ <- lists:seq(1, 10)],
     report("thread_ring", median([thread_ring() || _ <- lists:seq(1, 3)])).
 
 report(Name, Value) -> io:format("~s ~w~n", [Name, Value]).

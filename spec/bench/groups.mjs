@@ -38,7 +38,7 @@ const SCALE = {
   actors: [...upTo("spawn"), "call_among_2000", "call_among_100000"],
   sleepers: upTo("sleeper"),
   pending: among("round_trip").map((name) => `${name}_pending`),
-  nodes: ["round_trip_among_2_nodes", "start_of_node_3", "start_of_node_64", "round_trip_among_64_nodes"],
+  nodes: ["round_trip_among_2_nodes", "start_of_node_3", "round_trip_among_3_nodes", "start_of_node_64", "round_trip_among_64_nodes"],
 };
 const CORE = ["core_actor_among_1000", "core_actor_among_100000", "core_timer_among_1000", "core_timer_among_1000000",
   "core_pending_call_among_1000", "core_pending_call_among_1000000"];
