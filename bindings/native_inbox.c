@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool mc__inbox_init(mc_inbox *b) {
+bool mc__inbox_init(mc_inbox *b, atomic_int *awake) {
   memset(b, 0, sizeof *b);
+  b->awake = awake;
   b->last = &b->first;
   b->lock = mc_lock_new();
   return b->lock != NULL;
@@ -47,9 +48,21 @@ void mc__event_fill(mc_event *e, mc_event_kind kind, void *about, const void *by
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
+static void fall_asleep(mc_inbox *b) {
+  b->asleep = true;
+  atomic_fetch_sub(b->awake, 1);
+}
+
+/* Whoever has news for a thread counts it as awake, before itself falls asleep. */
+static void wake_up(mc_inbox *b) {
+  if (b->asleep) atomic_fetch_add(b->awake, 1);
+  b->asleep = false;
+}
+
 /* Leaves the lock. */
 static void leave_and_ring(mc_inbox *b) {
   bool waiting = b->waiting;
+  wake_up(b);
   atomic_fetch_add_explicit(&b->rings, 1, memory_order_release);
   mc_lock_leave(b->lock);
   if (waiting) mc_lock_notify(b->lock);
@@ -152,9 +165,10 @@ void mc__inbox_wait(mc_inbox *b, double ms, bool spin) {
   mc_lock_enter(b->lock);
   if (!b->first && !mc__inbox_stopped(b)) {
     b->waiting = true;
-    b->asleep = isinf(ms);
+    if (isinf(ms)) fall_asleep(b);
     mc_lock_wait(b->lock, ms);
-    b->waiting = b->asleep = false;
+    b->waiting = false;
+    wake_up(b);
   }
   mc_lock_leave(b->lock);
 }

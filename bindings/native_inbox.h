@@ -30,7 +30,8 @@ typedef struct mc_inbox {
   mc_event *first, **last;
   bool closed;       /* no more events */
   bool waiting;      /* its thread sleeps */
-  bool asleep;       /* and only an event can wake it */
+  bool asleep;       /* and only an event can wake it: not counted in `awake` */
+  atomic_int *awake; /* threads, of all inboxes, that may yet push something */
   atomic_uint rings; /* how often there was something new */
   atomic_bool stop;  /* does not wait any more */
   /* its own thread's */
@@ -38,8 +39,8 @@ typedef struct mc_inbox {
   unsigned failures, rest, resting;
 } mc_inbox;
 
-/* False: there was no memory. */
-bool mc__inbox_init(mc_inbox *b);
+/* awake: borrowed; whoever starts and ends threads counts them there. False: there was no memory. */
+bool mc__inbox_init(mc_inbox *b, atomic_int *awake);
 void mc__inbox_fini(mc_inbox *b);
 
 /* NULL: there was no memory. */

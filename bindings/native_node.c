@@ -16,7 +16,7 @@ enum { SPARE = 4096 };
 mc_native_node *mc__native_new(mc_system *s, const char *name) {
   mc_native_node *n = calloc(1, sizeof *n);
   if (!n) return NULL;
-  if (!mc__inbox_init(&n->inbox)) return free(n), NULL;
+  if (!mc__inbox_init(&n->inbox, &s->awake)) return free(n), NULL;
   n->system = s;
   n->piece = SMALL_PIECE;
   snprintf(n->name, sizeof n->name, "%s", name);
@@ -312,10 +312,20 @@ void mc__native_close(mc_native_node *n, bool close_state) {
   if (close_state) lua_close(L);
 }
 
+static void thread_starts(mc_system *s) {
+  atomic_fetch_add(&s->threads, 1);
+  atomic_fetch_add(&s->awake, 1);
+}
+
+static void thread_ends(mc_system *s) {
+  atomic_fetch_sub(&s->threads, 1);
+  atomic_fetch_sub(&s->awake, 1);
+}
+
 static void run_node(void *ud) {
   mc_native_node *n = ud;
   if (!open_new(n)) {
-    atomic_fetch_sub(&n->system->threads, 1);
+    thread_ends(n->system);
     mc__native_shut(n, MC_NATIVE_FAILED);
     return;
   }
@@ -323,7 +333,7 @@ static void run_node(void *ud) {
   while (!mc__inbox_stopped(&n->inbox)) mc__native_wait(n, mc__native_turn(n, 4));
   mc__native_delist(n->system, n);
   mc__native_close(n, true);
-  atomic_fetch_sub(&n->system->threads, 1);
+  thread_ends(n->system);
   mc__native_shut(n, MC_NATIVE_ENDED);
 }
 
@@ -332,10 +342,10 @@ bool mc__native_launch(mc_native_node *n) {
     n->state = open_new(n) ? MC_NATIVE_RUNNING : MC_NATIVE_FAILED;
     return n->state == MC_NATIVE_RUNNING;
   }
-  atomic_fetch_add(&n->system->threads, 1);
+  thread_starts(n->system);
   n->thread = mc_thread_start(run_node, n);
   if (!n->thread) {
-    atomic_fetch_sub(&n->system->threads, 1);
+    thread_ends(n->system);
     snprintf(n->why, sizeof n->why, "cannot start node %s: no thread", n->name);
     return false;
   }

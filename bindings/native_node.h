@@ -47,6 +47,7 @@ struct mc_system {
   mc_native_node *ended;
   mc_parcels *parcels; /* buffers on their way */
   atomic_int threads;  /* that run nodes, w1's counted */
+  atomic_int awake;    /* and of these, without w1's, those that may yet do something */
   int cores;
   char *paths[2]; /* package.path and package.cpath of w1 */
   bool owns_state;

@@ -3,7 +3,7 @@
 ** on w1's. Here is which nodes there are, and what embedders and Lua ask; native_node.c is one of them.
 **
 ** Locks: system->lock guards the list of nodes and is taken before any inbox's. A sender holds one
-** inbox's at a time. To see whether anything can ever happen again w1 holds them all.
+** inbox's at a time.
 ** Order: what a node pushed before it ended stands in an inbox before the news of its end.
 ** A node's record is kept until the system is freed, so that a late sender finds it closed.
 **
@@ -150,31 +150,17 @@ static void end_node(mc_system *s, mc_native_node *n) {
 
 /* ---- running ------------------------------------------------------------------------------- */
 
-/* No node has anything to do, to read or to wait for. Called for w1, which has not either. */
-static bool all_still(mc_system *s) {
-  bool still = true;
-  mc_lock_enter(s->lock);
-  for (mc_native_node *n = s->nodes; n; n = n->next) mc_lock_enter(n->inbox.lock);
-  for (mc_native_node *n = s->nodes; n; n = n->next)
-    still = still && !n->inbox.first && (n->inbox.asleep || !n->thread) &&
-            n->state == MC_NATIVE_RUNNING;
-  for (mc_native_node *n = s->nodes; n; n = n->next) mc_lock_leave(n->inbox.lock);
-  mc_lock_leave(s->lock);
-  return still;
-}
-
 double mc_system_step(mc_system *s, double budget_ms) {
-  double wake = INFINITY;
-  for (mc_native_node *n = s->nodes, *next; n; n = next) {
-    double own = n->thread ? INFINITY : mc__native_turn(n, budget_ms);
+  mc_native_node *first = s->nodes;
+  double wake = mc__native_turn(first, budget_ms);
+  if (s->config.threads) return mc__inbox_has_events(&first->inbox) ? 0 : wake;
+  for (mc_native_node *n = first->next; n; n = n->next) {
+    double own = mc__native_turn(n, budget_ms);
     if (own < wake) wake = own;
-    mc_lock_enter(s->lock); /* others may end nodes */
-    next = n->next;
-    mc_lock_leave(s->lock);
   }
-  for (mc_native_node *n = s->nodes; n && !s->config.threads; n = n->next)
+  for (mc_native_node *n = first; n; n = n->next)
     if (mc__inbox_has_events(&n->inbox)) return 0;
-  return mc__inbox_has_events(&s->nodes->inbox) ? 0 : wake;
+  return wake;
 }
 
 void mc_system_wait(mc_system *s, double ms) { mc__native_wait(s->nodes, ms); }
@@ -185,7 +171,10 @@ static bool pump(mc_lua *M) {
   mc_system *s = ((mc_native_node *)M->host_ud)->system;
   double wake = mc_system_step(s, 4);
   if (M->root.settled || wake == 0) return true;
-  if (isinf(wake) && all_still(s)) return false;
+  /* In this order: while nobody else is awake nothing arrives. */
+  if (isinf(wake) && atomic_load(&s->awake) == 0 &&
+      !mc__inbox_has_events(&s->nodes->inbox))
+    return false;
   fflush(stdout);
   mc_system_wait(s, wake < LOOK_AGAIN_MS ? wake : LOOK_AGAIN_MS);
   return true;
@@ -298,6 +287,7 @@ mc_system *mc_system_new(const mc_system_config *config, char *why, size_t why_s
   s->config = *config;
   s->cores = mc_platform_cores();
   atomic_init(&s->threads, 1);
+  atomic_init(&s->awake, 0);
   int workers = config->workers > 0 ? config->workers : s->cores;
   bool ok = start_first(s, why, why_size);
   for (int i = 2; ok && i <= workers; i++) {
