@@ -4,7 +4,7 @@
 local mc = require "mooncast"
 
 return function(condition, what, seconds)
-  local deadline = mc.now() + (seconds or 5)
+  local deadline = mc.now() + (seconds or 30)
   while true do
     local value = condition()
     if value then return value end
