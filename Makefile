@@ -181,7 +181,7 @@ else
 # Functions keep their names until it is split.
 $(W)/whole.wasm: $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
 	$(EMCC) $(WASM_LDFLAGS) --profiling-funcs -o $@ @$<
-$(WASM): $(W)/whole.wasm bindings/rest.txt $(addprefix scripts/,split.mjs wasm-calls.mjs wasm-data.mjs rest-list.mjs squeeze.mjs)
+$(WASM): $(W)/whole.wasm bindings/rest.txt $(addprefix scripts/,split.mjs wasm-calls.mjs wasm-data.mjs wasm-stand-ins.mjs rest-list.mjs squeeze.mjs)
 	node scripts/split.mjs $< bindings/rest.txt $@ $(@:.wasm=-rest.wasm)
 endif
 

@@ -11,6 +11,7 @@ import { readList } from "./rest-list.mjs";
 import { squeeze } from "./squeeze.mjs";
 import { parse } from "./wasm-calls.mjs";
 import { moveData } from "./wasm-data.mjs";
+import { standIns } from "./wasm-stand-ins.mjs";
 
 const [whole, list, first, rest] = process.argv.slice(2);
 const { functions: listed, modules } = readList(list);
@@ -31,6 +32,9 @@ const functions = `${whole}.rest`;
 writeFileSync(functions, [...moved].join("\n"));
 binaryen("wasm-split", whole, `--split-funcs=@${functions}`, `--import-namespace=${part}`,
   `--placeholder-namespace=${part}`, "--export-prefix=%", "-o1", first, "-o2", rest);
+const text = `${whole}.first`;
+writeFileSync(text, standIns(binaryen("wasm-dis", first, "-o", "-"), part));
+binaryen("wasm-as", text, "-o", first);
 for (const file of [first, rest]) {
   binaryen("wasm-opt", file, "-Oz", "--strip-debug", "--strip-producers", "--strip-target-features", "-o", file);
 }

@@ -79,17 +79,14 @@ export class NodeInstance {
     const imports = { ...files, env: { ...files.env, ...this.#environment() } };
     for (const { module: from, name, kind } of WebAssembly.Module.imports(module)) {
       if (kind !== "function") continue;
-      (imports[from] ??= {})[name] ??= isRest(from) ? this.#firstCall(from, name) : missing(from, name);
+      (imports[from] ??= {})[name] ??= isRest(from) ? this.#linkRest(from) : missing(from, name);
     }
     return imports;
   }
 
-  /** What stands in the table at `index` until the wasm's second part is there. */
-  #firstCall(part, index) {
-    return (...args) => {
-      linkRest(this.#loadRest(), part, this.#exports);
-      return this.#exports.__indirect_function_table.get(Number(index))(...args);
-    };
+  /** Called by what stands in the table for functions of the wasm's second part. */
+  #linkRest(part) {
+    return () => linkRest(this.#loadRest(), part, this.#exports);
   }
 
   #environment() {

@@ -2,7 +2,8 @@
  * The wasm is in two parts, so that pages download little: mooncast.wasm has what nearly every program
  * runs, mooncast-rest.wasm the functions that bindings/rest.txt lists and the Lua modules that few
  * programs use. A node links the second part to its instance when it first calls one of these: they
- * share memory and table, and the second part puts its functions where stand-ins were (scripts/split.mjs).
+ * share memory and table, and the second part puts its functions where stand-ins were (scripts/split.mjs),
+ * which call the import `load`.
  * That happens in the middle of a call of the wasm's, so a node has to load it synchronously. A page's own
  * thread cannot: a node in there starts with both.
  *
