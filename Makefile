@@ -119,16 +119,15 @@ $(EMBEDDED): scripts/embed.mjs scripts/squeeze.mjs scripts/rest-list.mjs binding
 W := $(B)/wasm
 export NODE_PATH ?= /usr/share/nodejs
 
-# The files that run while a program does its work are built for speed, the rest for size.
-HOT := $(addprefix $(LUA)/src/,lapi.c ldo.c lfunc.c lgc.c lmem.c lobject.c lstring.c ltable.c ltm.c lvm.c \
-  lcorolib.c) $(RUNTIME) $(BINDINGS)
+# What runs while a program does its work is built for speed, the rest for size.
+HOT := $(shell sed 's/\#.*//' bindings/hot.txt)
 wasm_object = $(patsubst $(B)/%,%,$(1:.c=.o))
 WASM_SOURCES := $(addprefix $(LUA)/src/,$(LUA_C)) $(addprefix $(CJSON)/,$(CJSON_C)) $(RUNTIME) $(PLATFORM_WASM) $(BINDINGS) \
   $(WASM_C) $(EMBEDDED) $(EXTRA)
 WASM_OBJECTS := $(foreach c,$(WASM_SOURCES),$(W)/$(call wasm_object,$(c)))
 
-WASM_CFLAGS = $(if $(filter $(HOT),$<),-O3,-Oz) -DNDEBUG -std=gnu11 -sSUPPORT_LONGJMP=wasm $(WARN) \
-  -I$(LUA)/src $(INCLUDES)
+WASM_CFLAGS = -O3 $(foreach f,$(HOT),-mllvm -force-remove-attribute=$(f):minsize) -DMC_SOURCE='"$<"' \
+  -DNDEBUG -std=gnu11 -sSUPPORT_LONGJMP=wasm $(WARN) -I. -I$(LUA)/src $(INCLUDES)
 # 1 MiB of C stack: with Lua's 200 nested C calls an overflow is an error, never a trap. The stack
 # lies first, so that running over its end traps instead of writing into the heap.
 C_STACK := 1048576
@@ -152,9 +151,9 @@ $(W)/lua-5.4.7/src/lmathlib.o: WASM_CFLAGS += -Dtime=mc_lua_seed_time
 define compile_wasm
 @mkdir -p $(@D)
 @echo '$(EMCC) $<'
-$(Q)$(EMCC) $(WASM_CFLAGS) -c -o $@ $<
+$(Q)$(EMCC) $(WASM_CFLAGS) -c -o $@ bindings/sized.c
 endef
-$(WASM_OBJECTS): $(HEADERS) $(SELF) $(LUA)/.stamp $(CJSON)/.stamp | $(B)/deps-wasm.stamp
+$(WASM_OBJECTS): $(HEADERS) $(SELF) bindings/sized.c bindings/hot.txt $(LUA)/.stamp $(CJSON)/.stamp | $(B)/deps-wasm.stamp
 # The archives' files appear with their stamps.
 $(addprefix $(LUA)/src/,$(LUA_C)): $(LUA)/.stamp ;
 $(addprefix $(CJSON)/,$(CJSON_C)): $(CJSON)/.stamp ;
