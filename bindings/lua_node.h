@@ -1,5 +1,4 @@
-/* What the files of the Lua binding share: lua_value.c, lua_error.c, lua_ref.c, lua_task.c,
-** lua_call.c, lua_class.c, lua_actor.c, lua_node.c. One mc_lua is one Lua state with one node of the core. */
+/* What the files of the Lua binding, lua_*.c, share. One mc_lua is one Lua state with one node of the core. */
 #ifndef MC_LUA_NODE_H
 #define MC_LUA_NODE_H
 
@@ -326,32 +325,8 @@ void mc__lua_task_reserve(mc_lua *M, lua_State *L);
 void mc__lua_task_free(mc_lua *M, mc_lua_task *t);
 /* The task that runs, or the root. */
 mc_lua_task *mc__lua_task_current(mc_lua *M);
-/* Raises cannot_await, with what to do, where an await cannot be. */
-void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what);
-/* Awaits what settles the current task; k then calls mc__lua_awaited. */
-int mc__lua_await(lua_State *L, mc_lua *M, mc_lua_await what, lua_KFunction k,
-                  lua_KContext ctx);
-/* Asks a task to end: it never starts, or its next await (or the one it is in) raises `cancelled`. */
-void mc__lua_cancel(mc_lua *M, mc_lua_task *t);
-void mc__lua_cancel_turn(void *ud, mc_turn *turn);
-void mc__lua_awaits(void *ud, const mc_turn *turn,
-                    void (*visit)(void *arg, const mc_wait *wait), void *arg);
-/* The actor ended: so do the tasks that its handlers left behind. */
-void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a);
 /* The end of a task: with children that still run, once those have ended. */
 void mc__lua_end(mc_lua *M, mc_lua_task *t, int status, int nresults);
-/* Cancellation is heard now; what cleans up may take its time. */
-void mc__lua_tell(mc_lua_task *t);
-/* The task hears of a timeout. If that is its deadline's, it is told this once. */
-void mc__lua_expire(mc_lua *M, mc_lua_task *t);
-/* Milliseconds that a call of the task may take at most; negative: the node's default. */
-double mc__lua_time_left(mc_lua *M, const mc_lua_task *t);
-/* Raises what failed, or returns how many values were settled on top of the stack. */
-int mc__lua_awaited(lua_State *L, mc_lua *M);
-/* The values are on t->parked: it can go on. */
-void mc__lua_wake(mc_lua *M, mc_lua_task *t, int nvalues, bool failed);
-/* There was no memory for what it awaited. */
-void mc__lua_wake_failed(mc_lua *M, mc_lua_task *t, mc_error code);
 /* Runs a coroutine's first resume inside the caller. LUA_YIELD: it awaits. */
 int mc__lua_task_run(mc_lua *M, lua_State *from, mc_lua_task *t, int nargs,
                      int *nresults);
@@ -360,9 +335,35 @@ void mc__lua_resume(void *ud, mc_task *task);
 int mc__lua_unpark(mc_lua_task *t);
 /* Keeps the handle at that index with its task; 0: no longer. */
 void mc__lua_set_handle(lua_State *L, const mc_lua_task *t, int handle);
+void mc__lua_open_task(lua_State *L, mc_lua *M);
+
+/* lua_await.c */
+/* Raises cannot_await, with what to do, where an await cannot be. */
+void mc__lua_check_await(lua_State *L, mc_lua *M, const char *what);
+/* Awaits what settles the current task; k then calls mc__lua_awaited. */
+int mc__lua_await(lua_State *L, mc_lua *M, mc_lua_await what, lua_KFunction k,
+                  lua_KContext ctx);
+/* Raises what failed, or returns how many values were settled on top of the stack. */
+int mc__lua_awaited(lua_State *L, mc_lua *M);
+/* The values are on t->parked: it can go on. */
+void mc__lua_wake(mc_lua *M, mc_lua_task *t, int nvalues, bool failed);
+/* There was no memory for what it awaited. */
+void mc__lua_wake_failed(mc_lua *M, mc_lua_task *t, mc_error code);
+/* Asks a task to end: it never starts, or its next await (or the one it is in) raises `cancelled`. */
+void mc__lua_cancel(mc_lua *M, mc_lua_task *t);
+void mc__lua_cancel_turn(void *ud, mc_turn *turn);
+void mc__lua_awaits(void *ud, const mc_turn *turn,
+                    void (*visit)(void *arg, const mc_wait *wait), void *arg);
+/* The actor ended: so do the tasks that its handlers left behind. */
+void mc__lua_cancel_loose(mc_lua *M, const mc_actor *a);
+/* Cancellation is heard now; what cleans up may take its time. */
+void mc__lua_tell(mc_lua_task *t);
+/* The task hears of a timeout. If that is its deadline's, it is told this once. */
+void mc__lua_expire(mc_lua *M, mc_lua_task *t);
+/* Milliseconds that a call of the task may take at most; negative: the node's default. */
+double mc__lua_time_left(mc_lua *M, const mc_lua_task *t);
 /* Whether code outside of tasks may await here. */
 bool mc__lua_root_can_await(lua_State *L, mc_lua *M);
-void mc__lua_open_task(lua_State *L, mc_lua *M);
 
 /* lua_context.c */
 /* What `t` carries is what `from` does. Takes no memory, nothing of the task's before is kept. */
