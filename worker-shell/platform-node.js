@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 
-import { loadRest, makeFiles, pathOf } from "./node-files.js";
+import { loadRest, makeFiles, pathOf } from "./files-node.js";
 
 /** A worker thread, as workers are started everywhere. */
 class Thread {

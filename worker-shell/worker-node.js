@@ -2,7 +2,7 @@
 import { MessagePort, isMainThread, parentPort, receiveMessageOnPort } from "node:worker_threads";
 
 import { NodeShell } from "./node-shell.js";
-import { loadRest, makeFiles } from "./node-files.js";
+import { loadRest, makeFiles } from "./files-node.js";
 
 if (isMainThread) {
   console.error("mooncast: worker-node.js runs inside a worker: start cli.js, or import createSystem from index.js");

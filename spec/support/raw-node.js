@@ -6,7 +6,7 @@ import fs from "node:fs";
 
 import { decodeEnvelope, encodeCall, encodeCast, encodeHello, FrameReader, Kind, typeHash } from "../../worker-shell/envelope.js";
 import { Files, NodeFiles } from "../../worker-shell/files.js";
-import { loadRest } from "../../worker-shell/node-files.js";
+import { loadRest } from "../../worker-shell/files-node.js";
 import { encodeConfig, NodeInstance } from "../../worker-shell/node-instance.js";
 import { RemoteRef } from "../../worker-shell/ref.js";
 import { decodeValue, decodeValues } from "../../worker-shell/value.js";
