@@ -1,27 +1,42 @@
---- The node's own side: its siblings, its own actor, programs, and definitions that travel.
+--- The node's own side: its siblings, its own actor, spawns and programs.
 --
 -- Every node has one actor of type mc.node, at instance 1, reentrant. Its secret is known to the
 -- host and to the nodes of the same host, so that only those can start programs here, spawn here
 -- by type, or fetch a definition. Spawning and code therefore need no kinds of envelope of their own.
 
 local _, core = ... -- the binding: bindings/lua_*.c
-local version = require "mooncast.version"
 
 local node = {
   config = core.config,
   siblings = {}, -- by name: {name, incarnation, ref, load}
   order = {}, -- names, in the order in which the nodes started
   program = {}, -- {main = function, source, defined = list of infos, running}
+  class = core.define("mc.node", {}, { reentrant = true }),
   infos = setmetatable({}, { __mode = "k" }), -- class -> {name, site, from_file, everywhere, hash, version}
   by_name = {}, -- type name -> list of infos, oldest first
+  received = {}, -- type name -> classes that came over, by hash
   made = {}, -- sender -> its spawns that it may not want any more: see "Spawning"
 }
 local infos = node.infos
 local self_name = core.node()
-local Node = core.define("mc.node", {}, { reentrant = true })
+local Node = node.class
 
--- The classes of a name that came over, by hash.
-local received = {}
+-- What few programs need comes when it is first called: the module puts it into `to`.
+local function later(to, module, names)
+  for _, name in ipairs(names) do
+    to[name] = function(...)
+      require("mooncast." .. module)
+      return to[name](...)
+    end
+  end
+end
+
+later(node, "travel", { "pack", "find_elsewhere", "class_elsewhere", "reload" })
+later(Node, "travel", { "origin", "definition", "reload" })
+later(node, "host", { "run_program", "run_main", "expose" })
+later(Node, "host", { "start_node", "stop_node", "lookup", "eval", "complete" })
+later(Node, "waits", { "waits" })
+later(core, "waits", { "never" })
 
 --- Siblings -------------------------------------------------------------------------------------
 
@@ -181,21 +196,6 @@ local function check_sites(info)
   end
 end
 
-local function pack_context(name)
-  return {
-    name = name,
-    actor_types = core.class_name,
-    is_sendable_leaf = core.is_ref,
-  }
-end
-
-local function pack(info)
-  local ok, packed = pcall(require("mooncast.definition").pack, info.class, pack_context(info.name))
-  if ok then return packed end
-  if type(packed) == "table" and packed.code then core.error(packed.code, packed.message) end
-  error(packed, 0)
-end
-
 -- The bytecode of the methods alone: equal on every node that ran the same file.
 local function code_of(info)
   local code = {}
@@ -209,109 +209,32 @@ local function code_of(info)
 end
 
 -- What tells two definitions of a name apart; renewed when methods were added or replaced.
-local function hash_of(info)
+function node.hash_of(info)
   local hash = core.class_version(info.class)
   if hash then return hash end
   if not info.received then
     check_sites(info)
-    info.packed = not (info.from_file or info.everywhere) and pack(info) or nil
-    info.hash = version.hash(info.packed or code_of(info), { ref_id = core.id })
+    info.packed = not (info.from_file or info.everywhere) and node.pack(info) or nil
+    info.hash = require("mooncast.version").hash(info.packed or code_of(info), { ref_id = core.id })
   end
   core.set_class_version(info.class, info.hash, info.received)
   return info.hash
 end
 
--- The module that gave the type: its value, or a field of it.
-local function module_of(class)
-  for name, value in pairs(package.loaded) do
-    if value == class then return name end
-    if type(value) == "table" and name ~= "_G" then
-      for _, field in next, value do
-        if rawequal(field, class) then return name end
-      end
-    end
-  end
-end
-
--- Types that only their names are known of, by name, until their definitions come.
-local forwards = {}
-
-local function forward(name)
-  forwards[name] = forwards[name] or core.define(name, {}, { travelled = true, forward = true })
-  return forwards[name]
-end
-
--- Makes a type of what a sibling sent, then fetches the types that it names and nobody knows here.
-local function install(name, hash, packed, sibling)
-  local class, missing = forward(name), {}
-  local methods = require("mooncast.definition").unpack(packed.methods, {
-    actor_type = function(wanted)
-      local known = wanted == name and class or core.class(wanted) or forwards[wanted]
-      if not known then missing[#missing + 1] = wanted end
-      return known or forward(wanted)
-    end,
-    env = _G,
-    require = require,
-  })
-  for key, value in pairs(methods) do class[key] = value end
-  packed.settings.travelled = true
-  core.define(name, class, packed.settings)
-  forwards[name] = nil
-  for _, wanted in ipairs(missing) do
-    local ok, more = pcall(core.call, sibling.ref, "definition", wanted)
-    -- What cannot come stays a name, enough for references.
-    if ok and forwards[wanted] then pcall(install, wanted, more.hash, more, sibling) end
-  end
-  -- As it came, so that it can travel on.
-  node.infos[class] = {
-    name = name, class = class, hash = hash, received = true, site = "another node",
-    packed = packed.methods, settings = packed.settings,
-  }
-  received[name] = received[name] or {}
-  received[name][hash] = class
-  return class
-end
-
-local fetching = {}
-
--- Fetches a definition once, however many spawns wait for it.
-local function fetch(name, hash, from)
-  local key = name .. "\0" .. hash
-  local sibling = node.siblings[from]
-  if not sibling then
-    core.error("not_permitted", "definitions come from nodes of the same host only, not from " .. from)
-  end
-  fetching[key] = fetching[key] or core.spawn_task(function()
-    return install(name, hash, core.call(sibling.ref, "definition", name, hash), sibling)
-  end)
-  local task <close> = setmetatable({}, { __close = function() fetching[key] = nil end })
-  return fetching[key]:await(), task
-end
-
 local function same(class, hash)
   local info = class and node.infos[class]
-  return info and hash_of(info) == hash
+  return info and node.hash_of(info) == hash
 end
+node.same = same
 
 -- The class that a spawn from elsewhere means: our own, one that came before, a module's, or the
 -- sender's. Only when it is neither of the first two is the sender asked where it has it from.
-local function find_class(name, hash, from)
+function node.find_class(name, hash, from)
   local class = core.class(name)
   if same(class, hash) then return class end
-  if received[name] and received[name][hash] then return received[name][hash] end
-  local module, from_file
-  if node.siblings[from] then module, from_file = core.call(node.siblings[from].ref, "origin", name, hash) end
-  class = core.class(name)
-  if not class and module and pcall(require, module) then
-    class = core.class(name)
-    if same(class, hash) then return class end
-  end
-  local info = class and node.infos[class]
-  if info and info.from_file and from_file then
-    core.error("version_mismatch", ("%s here (%s) differs from the one of node %s: both run versions of a file")
-      :format(name, info.site, from))
-  end
-  return (fetch(name, hash, from))
+  local came = node.received[name]
+  if came and came[hash] then return came[hash] end
+  return node.find_elsewhere(name, hash, from)
 end
 
 --- Spawning ---------------------------------------------------------------------------------------
@@ -395,7 +318,7 @@ function node.spawn(where, class, ...)
   if not sibling then core.error("unknown_node", "there is no node " .. tostring(where)) end
   sibling.load = sibling.load + 1
   local info = infos[class]
-  local ref, failure, is_time = spawn_there(sibling.asked, info.name, hash_of(info), ...)
+  local ref, failure, is_time = spawn_there(sibling.asked, info.name, node.hash_of(info), ...)
   if is_time then pcall(tell_settled, sibling) end
   if not ref then error(failure, 0) end
   return ref
@@ -408,26 +331,14 @@ function Node:spawn(name, hash, from, token, ...)
     if ref then return ref, load end
   end
   local making <close> = make_for(from, token)
-  making.ref = core.spawn(find_class(name, hash, from), ...)
+  making.ref = core.spawn(node.find_class(name, hash, from), ...)
   return making.ref, core.load() - 1
-end
-
--- A node that was started later has not run the program: it asks those that have.
-local function class_named(name)
-  for _, other in ipairs { table.unpack(node.order) } do
-    local class, sibling = core.class(name), node.siblings[other]
-    if node.infos[class] then return class end
-    if sibling and other ~= self_name then
-      local ok, came = pcall(core.call, sibling.ref, "definition", name)
-      if ok then install(name, came.hash, came, sibling) end
-    end
-  end
-  return core.class(name)
 end
 
 --- Spawns by the name of a type that the program defined, for the host.
 function Node:spawn_type(name, where, from, token, ...)
-  local class = class_named(name)
+  local class = core.class(name)
+  if not infos[class] then class = node.class_elsewhere(name) end
   if not node.infos[class] then
     core.error("bad_arguments", ("node %s knows no actor type %s: the program must define it"):format(self_name, name))
   end
@@ -435,62 +346,6 @@ function Node:spawn_type(name, where, from, token, ...)
   making.ref = node.spawn(where or node.least_loaded(), class, ...)
   return making.ref
 end
-
--- The version of a type that has that hash; without a hash, the newest.
-local function version_of(name, hash)
-  if not hash then return node.infos[core.class(name)] end
-  if received[name] and received[name][hash] then return node.infos[received[name][hash]] end
-  for _, info in ipairs(node.by_name[name] or {}) do
-    if info.hash == hash then return info end
-  end
-end
-
-local function known_version(name, hash)
-  return version_of(name, hash)
-    or core.error("version_mismatch", ("node %s no longer has that version of %s"):format(self_name, name))
-end
-
---- The module that a type is found in, if any, and whether a file defined it.
-function Node:origin(name, hash)
-  local info = known_version(name, hash)
-  return module_of(info.class), info.from_file
-end
-
-function Node:definition(name, hash)
-  local info = known_version(name, hash)
-  return {
-    hash = hash_of(info), methods = info.packed or pack(info), settings = info.settings,
-  }
-end
-
---- Reloading --------------------------------------------------------------------------------------
-
-local function reload_here(ref, class)
-  local done = core.whenlocal(ref, function()
-    core.become(class)
-    return true
-  end)
-  return done or core.error("dead_actor", ("%s: no such actor on this node"):format(tostring(ref)))
-end
-
---- See mc.reload.
-function node.reload(ref)
-  local name = core.type_name(ref)
-  local class = core.class(name)
-  local info = node.infos[class]
-  if not info then
-    core.error("bad_arguments", ("node %s has no definition of actor type %s"):format(self_name, name))
-  end
-  if core.is_local(ref) then return reload_here(ref, class) end
-  local sibling = node.siblings[core.node_name(ref)]
-  if not sibling then
-    core.error("not_permitted", ("%s is on a node of another host: code does not go there"):format(tostring(ref)))
-  end
-  return (core.call(sibling.ref, "reload", ref, name, hash_of(info), self_name))
-end
-
---- Gives an actor of this node the version of its type that the sender has.
-function Node:reload(ref, ...) return reload_here(ref, find_class(...)) end
 
 --- Programs ---------------------------------------------------------------------------------------
 
@@ -522,146 +377,17 @@ function Node:main(...)
   io.stdout:flush()
 end
 
---- Runs a program to its end, as the host of a command line does: for hosts in C. True, or false
--- and what went wrong, with its traceback.
-function node.run_program(path, source, ...)
-  local own = node.siblings[self_name].ref
-  local before = core.timeout(math.huge)
-  local ok, result = pcall(core.call, own, "run", path, source, ...)
-  if ok and result == "main" then ok, result = pcall(node.run_main, own, path, source, ...) end
-  core.timeout(before)
-  if ok then return true end
-  local trace = core.traceback() or ""
-  return false, tostring(result) .. (trace ~= "" and "\n" .. trace or "")
-end
-
---- Has every other node run the file and then runs main, if that is a reference to this node's own
--- actor.
-function node.run_main(own, path, source, ...)
-  local running = {}
-  for name, sibling in pairs(node.siblings) do
-    if name ~= self_name then
-      running[#running + 1] = core.spawn_task(core.call, sibling.ref, "run", path, source, ...)
-    end
-  end
-  for _, task in ipairs(running) do task:await() end
-  if own then core.call(own, "main", ...) end
-end
-
 --- The actor that starts nodes: the host's or, in a native process, that of its first node.
 function node.host()
   return node.config.host or node.siblings.w1.ref
 end
 
-local children, exposed = {}, {}
-
---- Native hosts: starts another node, named after the one that asks.
-function Node:start_node(parent)
-  if not core.native then core.error("not_permitted", "node w1 starts nodes") end
-  children[parent] = (children[parent] or 0) + 1
-  local name = parent .. "." .. children[parent]
-  node.peer_up(name, core.native.start_node(name))
-  return name
-end
-
---- Native hosts: ends a node and those that it started.
-function Node:stop_node(name)
-  for _, other in ipairs(table.move(node.order, 1, #node.order, 1, {})) do
-    local child = node.siblings[other]
-    if other:sub(1, #name + 1) == name .. "." and core.native.stop_node(other) then
-      node.peer_down(other, child.incarnation)
-    end
-  end
-  local known = node.siblings[name]
-  local stopped = core.native.stop_node(name)
-  if stopped and known then node.peer_down(name, known.incarnation) end
-  return stopped
-end
-
---- Native hosts: the actor that was exposed under this name.
-function Node:lookup(name) return exposed[name] end
-
---- Makes an actor with these methods and exposes it.
-function node.expose(name, methods)
-  if exposed[name] then error("something is exposed as " .. name .. " already", 0) end
-  exposed[name] = core.spawn(core.define(name, methods))
-end
-
---- One entry of the REPL.
-function Node:eval(entry)
-  core.keep_none() -- what an entry starts goes on behind the prompt
-  local status, text = require("mooncast.repl").eval(entry, _G, core.traceback)
-  io.stdout:flush() -- what it wrote stands before its results
-  return status, text
-end
-
---- Completions of a prefix at the REPL: a list and the part that they replace.
-function Node:complete(prefix)
-  return require("mooncast.repl").complete(prefix, _G, function(value)
-    local class = core.is_ref(value) and core.class(core.type_name(value))
-    return class and require("mooncast").methods(class)
-  end)
-end
-
 function Node:peer_up(...) node.peer_up(...) end
 function Node:peer_down(name, incarnation) node.peer_down(name, incarnation) end
 
--- The program's own handlers have names of ours.
-local own_names = { ["mc.node:run"] = "the script", ["mc.node:main"] = "main" }
-
-local function named(task)
-  return (task:gsub("^mc%.node:%l+", own_names):gsub("^the task made at mooncast:%d+", "main"))
-end
-
-local function awaited(wait)
-  if wait.awaits == "room" then return ("room in the mailbox to cast %s on %s"):format(wait.of, wait.on) end
-  if wait.awaits == "call" then return wait.of .. " on " .. wait.on end
-  if wait.awaits == "sleep" then return "a time that never comes" end
-  if wait.awaits == "children" then return "its tasks to end" end
-  return wait.of and named(wait.of) or "the end of another task"
-end
-
-local function waiters(wait)
-  local by = {}
-  for _, one in ipairs(wait.by) do
-    if not (wait.actor == "mc.node" and one:find "^a call from") then by[#by + 1] = named(one) end
-  end
-  return #by > 0 and "; awaited by " .. table.concat(by, ", ") or ""
-end
-
--- What waits on this node, as lines.
-local function waiting()
-  collectgarbage() -- who fails unheard may be why others wait
-  local lines = {}
-  for _, wait in ipairs(core.waits()) do
-    local at = wait.at and wait.at .. ": " or ""
-    lines[#lines + 1] = ("%s%s waits for %s, for %.1f s%s")
-      :format(at, named(wait.task), awaited(wait), wait.since, waiters(wait))
-  end
-  return lines
-end
-
-function Node:waits() return table.concat(waiting(), "\n") end
-
---- Native hosts: why code outside of tasks can never go on. Called twice, from bindings/lua_task.c: while
--- it waits, without an argument, and when it has given up, with what that returned.
-function core.never(own)
-  if not own then return waiting() end
-  local lines = { "the program can never end: every node is idle, no timer is set, and no message is on the way" }
-  core.timeout(1)
-  for _, name in ipairs(table.move(node.order, 1, #node.order, 1, {})) do
-    local known, waits = name == self_name, nil
-    if not known then known, waits = pcall(core.call, node.siblings[name].ref, "waits") end
-    for line in (known and (waits or table.concat(own, "\n")) or ""):gmatch "[^\n]+" do
-      lines[#lines + 1] = ("  %s: %s"):format(name, line)
-    end
-  end
-  return table.concat(lines, "\n")
-end
-
 function Node:stats() return core.stats() end
 
-core.on_travelled_error(version.explain)
+core.on_travelled_error(function(message) return require("mooncast.version").explain(message) end)
 core.first(Node, node.config.secret)
 for _, peer in ipairs(node.config.options and node.config.options.nodes or {}) do
   node.peer_up(table.unpack(peer, 1, 4))
