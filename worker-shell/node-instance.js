@@ -45,6 +45,8 @@ export class NodeInstance {
   #outside;
   #files;
   #loadRest;
+  /** Random bytes that are still to be given. */
+  #drawn;
   #decoder = new TextDecoder();
   #memoryBytes = new Uint8Array(0);
   /** Where bytes go that arrive, and for how many there is room. */
@@ -57,11 +59,13 @@ export class NodeInstance {
    * @param {Outside} outside
    * @param {import("./files.js").Files} files
    * @param {() => WebAssembly.Module} loadRest the wasm's second part: see rest.js
+   * @param {Uint8Array} [drawn] the first random bytes: in Node a thread needs 2 ms to draw its first
    */
-  constructor(module, outside, files, loadRest) {
+  constructor(module, outside, files, loadRest, drawn = new Uint8Array(0)) {
     this.#outside = outside;
     this.#files = files;
     this.#loadRest = loadRest;
+    this.#drawn = drawn;
     const instance = new WebAssembly.Instance(module, this.#imports(module));
     this.#exports = instance.exports;
     files.attach(instance.exports.memory);
@@ -101,6 +105,11 @@ export class NodeInstance {
   }
 
   #random(at, length) {
+    if (length <= this.#drawn.length) {
+      this.#view(at, length).set(this.#drawn.subarray(0, length));
+      this.#drawn = this.#drawn.subarray(length);
+      return;
+    }
     // getRandomValues takes 64 KiB at most.
     for (let done = 0; done < length; done += 65536) {
       crypto.getRandomValues(this.#view(at + done, Math.min(65536, length - done)));

@@ -91,9 +91,9 @@ export class NodeShell {
   start(message) {
     this.#hostName = message.host.name;
     const output = (fd, bytes) => this.#post("output", { fd, bytes });
-    const { module, rest } = message;
+    const { module, rest, drawn } = message;
     const loadRest = () => (rest instanceof WebAssembly.Module ? rest : this.#loadRest(rest));
-    this.#instance = new NodeInstance(module, this.#outside(), this.#makeFiles(message, output), loadRest);
+    this.#instance = new NodeInstance(module, this.#outside(), this.#makeFiles(message, output), loadRest, drawn);
     this.#loop = this.#makeLoop(message);
     this.#loop.heard();
     if (!this.#instance.open(message.config)) throw new Error(this.#lastError ?? "the node could not be opened");

@@ -19,6 +19,8 @@ const MAX_NODES = 1024;
  * again only after all others were.
  */
 const DOORBELLS = 4 * MAX_NODES;
+/** Random bytes that a node starts with: more than it takes to open. */
+const DRAWN = 2048;
 
 /**
  * Starts the threads of the first nodes, while there is nothing yet that they could run.
@@ -161,7 +163,8 @@ export class Pool {
     const { link, host, more, platform } = this.#options;
     const doorbells = this.#doorbells?.buffer ?? null;
     const spin = this.#nodes.size <= platform.processors();
-    return { ...more, ...this.#wasm, link, host, doorbells, slot: node.slot, spin, config: this.#config(node) };
+    const drawn = crypto.getRandomValues(new Uint8Array(DRAWN));
+    return { ...more, ...this.#wasm, link, host, doorbells, slot: node.slot, spin, drawn, config: this.#config(node) };
   }
 
   #config({ name, incarnation, secret }) {
