@@ -71,7 +71,7 @@ static mc_route begin_local(mc_node *n, const mc_request *q, mc_sending *s) {
   if (!idle && q->kind == MC_CALL && q->from && !n->language.awaits &&
       awaits_itself(a, q->from))
     return failed(s, MC_E_DEADLOCK);
-  if (q->kind != MC_STOP && mc__mailbox_full(a)) return local_full(a, q, s);
+  if (q->kind != MC_STOP && mc__mailbox_full(a, q->kind)) return local_full(a, q, s);
   if (!idle || !q->direct || q->kind == MC_STOP) return MC_ROUTE_BYTES;
   incoming_of_request(n, q, &m);
   s->turn = mc__turn_new(n, a, &m);

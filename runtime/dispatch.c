@@ -184,7 +184,7 @@ static bool in_chain(const mc_actor *a, const mc_incoming *m) {
 /* Why a call cannot even wait, or MC_OK. */
 static mc_error refusal(const mc_node *n, const mc_actor *a, const mc_incoming *m) {
   if (m->kind == MC_CALL && !n->language.awaits && in_chain(a, m)) return MC_E_DEADLOCK;
-  if (m->kind == MC_CALL && mc__mailbox_full(a)) return MC_E_OVERLOADED;
+  if (m->kind == MC_CALL && mc__mailbox_full(a, MC_CALL)) return MC_E_OVERLOADED;
   return MC_OK;
 }
 

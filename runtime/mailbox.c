@@ -5,7 +5,8 @@
 **
 ** A mailbox is full when it holds as many messages as its type allows, or MC_MAILBOX_BYTES. The message
 ** that reaches the bytes is still taken, so that a large one passes. A call that finds it full is
-** refused and a cast of this node waits. A cast from elsewhere was sent already and must not be lost: it
+** refused. A cast of this node waits before it is: the last eighth is for calls, or who has cast until there
+** was no more room could not call then. A cast from elsewhere was sent already and must not be lost: it
 ** is taken, and its sender's credit (credit.c) is what bounds it. A stop is always taken.
 */
 #include "node.h"
@@ -84,8 +85,14 @@ bool mc__mailbox_push(mc_node *n, mc_actor *a, const mc_incoming *m) {
   return true;
 }
 
-bool mc__mailbox_full(const mc_actor *a) {
-  return a->waiting >= a->type->mailbox || a->waiting_bytes >= MC_MAILBOX_BYTES;
+bool mc__mailbox_full(const mc_actor *a, mc_message_kind kind) {
+  uint32_t most = a->type->mailbox;
+  size_t bytes = MC_MAILBOX_BYTES;
+  if (kind == MC_CAST) {
+    most -= most / MC_CALLS_SHARE;
+    bytes -= bytes / MC_CALLS_SHARE;
+  }
+  return a->waiting >= most || a->waiting_bytes >= bytes;
 }
 
 void mc__mailbox_room(mc_node *n, mc_actor *a) {

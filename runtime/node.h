@@ -141,8 +141,9 @@ typedef struct mc_incoming {
 } mc_incoming;
 
 bool mc__mailbox_push(mc_node *n, mc_actor *a, const mc_incoming *m);
-/* Whether it takes no more calls, nor casts of this node. */
-bool mc__mailbox_full(const mc_actor *a);
+enum { MC_CALLS_SHARE = 8 }; /* of this many parts the last is for calls alone */
+/* Whether it takes no more calls, or casts of this node. */
+bool mc__mailbox_full(const mc_actor *a, mc_message_kind kind);
 /* Something was taken out: when it is half empty those who wait to cast are woken. */
 void mc__mailbox_room(mc_node *n, mc_actor *a);
 mc_message *mc__mailbox_pop(mc_actor *a);

@@ -80,6 +80,20 @@ for _, place in ipairs(world.places()) do
       assert.equal(65 * MIB, task:await())
     end)
 
+    it("takes a call behind as many casts as it takes", function()
+      hold(Usual)
+      local sent = mc.async(function()
+        for i = 1, 5000 do mc.cast(actor, "note", i) end
+      end)
+      mc.sleep(0)
+      assert.equal("running", sent:status())
+      local call = mc.async(actor.size, actor, "four")
+      mc.sleep(0)
+      release()
+      assert.equal(4, call:await())
+      sent:await()
+    end)
+
     it("loses no cast, however many there are", function()
       hold(One)
       local before = world.stats(place.node).dead_letters

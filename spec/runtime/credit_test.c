@@ -1,11 +1,13 @@
 /* runtime/credit.c: how many casts may be under way, who waits, and who is woken. */
 #include <setjmp.h>
+#include <string.h>
 
 #include "check.h"
 #include "node.h"
 #include "world.h"
 
 enum { WINDOW = MC_CAST_WINDOW };
+enum { HERE = MC_MAILBOX_BOUND - MC_MAILBOX_BOUND / MC_CALLS_SHARE };
 
 /* Casts until it would have to wait; how many went. */
 static int cast_all(world *w, int from, mc_address to, const char *method, int first,
@@ -96,7 +98,7 @@ static void here(void) {
   mc_actor *a = world_spawn(w, 0, w->node[0].type);
   mc_address to = world_address(w, 0, 0, a);
   CHECK(world_cast(w, 0, to, "hold", 0, &ask, &code));
-  CHECK_INT(cast_all(w, 0, to, "echo", 1, &ask), MC_MAILBOX_BOUND);
+  CHECK_INT(cast_all(w, 0, to, "echo", 1, &ask), HERE);
   CHECK(!world_cast(w, 0, to, "echo", 1, &more, &code));
   mc_wait_forget(w->node[0].n, &more.wait);
   CHECK(world_cast(w, 0, to, "echo", 0, NULL, &code));
@@ -107,8 +109,31 @@ static void here(void) {
   world_run(w);
   CHECK_INT(ask.settled, 1);
   CHECK_INT(more.settled, 0);
-  CHECK_INT(w->node[0].logged, MC_MAILBOX_BOUND + 1);
+  CHECK_INT(w->node[0].logged, HERE + 1);
   for (int i = 0; i < w->node[0].logged; i++) CHECK_INT(w->node[0].log[i], i);
+  world_free(w);
+}
+
+/* Behind as many casts as went there is room for calls, until these have filled it. */
+static void calls_behind(void) {
+  world *w = world_new(1, 0);
+  world_ask ask = {0};
+  static world_ask call[MC_MAILBOX_BOUND - HERE + 1];
+  memset(call, 0, sizeof call);
+  mc_error code;
+  mc_actor *a = world_spawn(w, 0, w->node[0].type);
+  mc_address to = world_address(w, 0, 0, a);
+  CHECK(world_cast(w, 0, to, "hold", 0, &ask, &code));
+  CHECK_INT(cast_all(w, 0, to, "echo", 1, &ask), HERE);
+  for (int i = 0; i < MC_MAILBOX_BOUND - HERE; i++)
+    CHECK_INT(world_call(w, 0, to, "echo", i, NULL, &call[i]), MC_OK);
+  CHECK_INT(world_call(w, 0, to, "echo", 0, NULL, &call[MC_MAILBOX_BOUND - HERE]),
+            MC_E_OVERLOADED);
+  world_run(w);
+  world_release(w, 0, 0);
+  world_run(w);
+  for (int i = 0; i < MC_MAILBOX_BOUND - HERE; i++) CHECK_INT(call[i].value, i);
+  CHECK_INT(ask.settled, 1);
   world_free(w);
 }
 
@@ -267,6 +292,7 @@ static const check_test tests[] = {
     {"credit: each pair of a node and an actor has a window of its own", windows_apart},
     {"credit: all who wait are woken, but who gave up", woken},
     {"credit: casts here wait for room in the mailbox, in order [C16]", here},
+    {"credit: casts here leave room for calls behind them", calls_behind},
     {"credit: what a dead actor got is a dead letter and no debt", dead_actor},
     {"credit: casts that are refused over there give it back", refused},
     {"credit: a cast that is aborted takes none", aborted},
