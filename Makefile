@@ -131,7 +131,7 @@ WASM_CFLAGS = -O3 $(foreach f,$(HOT),-mllvm -force-remove-attribute=$(f):minsize
 # 1 MiB of C stack: with Lua's 200 nested C calls an overflow is an error, never a trap. The stack
 # lies first, so that running over its end traps instead of writing into the heap.
 C_STACK := 1048576
-WASM_EXPORTS := _mc_open,_mc_buffer,_mc_peer,_mc_deliver,_mc_step,_mc_peer_down,_mc_close
+WASM_EXPORTS := _mc_open,_mc_buffer,_mc_peer,_mc_deliver,_mc_run,_mc_step,_mc_peer_down,_mc_close
 # -Oz here costs no speed that could be measured, and takes 8 kB off the download.
 WASM_LDFLAGS = -Oz --no-entry -sSTANDALONE_WASM -sSUPPORT_LONGJMP=wasm -sALLOW_MEMORY_GROWTH \
   -sINITIAL_MEMORY=2097152 -sMAXIMUM_MEMORY=2147483648 -sABORTING_MALLOC=0 \

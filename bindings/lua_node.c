@@ -358,3 +358,8 @@ bool mc__lua_deliver(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t len)
 double mc__lua_step(mc_lua *M, double budget_ms) {
   return mc_node_step(M->node, budget_ms);
 }
+
+double mc__lua_run(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t len,
+                   double budget_ms, bool *sound) {
+  return mc_node_run(M->node, peer, bytes, len, budget_ms, sound);
+}

@@ -234,6 +234,8 @@ void mc__lua_push_core(lua_State *L);
 /* Neither raises: running out of memory fails the one message that needed it. */
 bool mc__lua_deliver(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t len);
 double mc__lua_step(mc_lua *M, double budget_ms);
+double mc__lua_run(mc_lua *M, uint32_t peer, const uint8_t *bytes, size_t len,
+                   double budget_ms, bool *sound);
 void mc__lua_log(mc_lua *M, int level, const char *text);
 /* Logs `what: ` and the value on top of L, as far as there is memory, and pops it. */
 void mc__lua_log_value(mc_lua *M, int level, lua_State *L, const char *what);

@@ -182,6 +182,15 @@ EXPORT(mc_deliver) int mc_deliver(uint32_t peer, const uint8_t *bytes, size_t le
   return mc__lua_deliver(node, peer, bytes, len) ? 0 : 1;
 }
 
+/* Delivers and steps; what mc_step returns, or -1 when the link is malformed. */
+EXPORT(mc_run)
+double mc_run(uint32_t peer, const uint8_t *bytes, size_t len, double budget_ms) {
+  bool sound;
+  double wake = mc__lua_run(node, peer, bytes, len, budget_ms, &sound);
+  fflush(stdout);
+  return sound ? wake : -1;
+}
+
 EXPORT(mc_step) double mc_step(double budget_ms) {
   double wake = mc__lua_step(node, budget_ms);
   fflush(stdout);

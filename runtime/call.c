@@ -18,9 +18,8 @@ static double chosen_deadline(mc_node *n, const mc_request *q) {
 }
 
 /* When the caller stops waiting. */
-static double wait_deadline(mc_node *n, const mc_request *q, double chosen) {
-  if (q->timeout_ms >= 0 || !isinf(chosen)) return chosen;
-  return mc_node_now(n) + n->call_timeout_ms; /* a handler may have computed for long */
+static double wait_deadline(const mc_request *q, double chosen) {
+  return q->timeout_ms >= 0 || !isinf(chosen) ? chosen : MC_NOT_CHOSEN;
 }
 
 static void incoming_of_request(mc_node *n, const mc_request *q, mc_incoming *m) {
@@ -91,7 +90,7 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
   if (!a) return q->kind == MC_CAST ? MC_OK : MC_E_DEAD_ACTOR;
   if (q->wait && q->kind != MC_CAST) {
     mc_error code =
-        mc__pending_add(n, q->wait, q->to, wait_deadline(n, q, chosen_deadline(n, q)));
+        mc__pending_add(n, q->wait, q->to, wait_deadline(q, chosen_deadline(n, q)));
     if (code) return code;
     m.call = q->wait->id;
   }
@@ -108,7 +107,7 @@ static mc_error commit_local(mc_node *n, const mc_request *q, mc_sending *s) {
 }
 
 mc_error mc_turn_defer(mc_node *n, mc_turn *t, const mc_request *q) {
-  mc_error code = mc__pending_add(n, q->wait, q->to, wait_deadline(n, q, t->deadline_ms));
+  mc_error code = mc__pending_add(n, q->wait, q->to, wait_deadline(q, t->deadline_ms));
   if (code == MC_OK) t->call = q->wait->id;
   return code;
 }
@@ -169,7 +168,7 @@ static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
     }
   } else if (q->wait) {
     mc_error code =
-        mc__pending_add(n, q->wait, q->to, wait_deadline(n, q, chosen_deadline(n, q)));
+        mc__pending_add(n, q->wait, q->to, wait_deadline(q, chosen_deadline(n, q)));
     if (code) return failed(s, code);
   }
   s->out = out;

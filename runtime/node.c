@@ -173,13 +173,18 @@ static bool deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len)
   return !p->in.failed || forgo(n, peer, NULL, 0, bytes + used, len - used);
 }
 
-bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
+static bool arrived(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
   if (peer >= n->peer_count || mc__peer_refusal(n, peer)) return true;
-  n->turn_ms = mc_node_now(n);
+  n->turn_ms = n->now_ms;
   if (deliver(n, peer, bytes, len)) return true;
   n->stats.malformed++;
   mc_node_peer_down(n, peer, MC_E_NODE_DOWN);
   return false;
+}
+
+bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len) {
+  mc_node_now(n);
+  return arrived(n, peer, bytes, len);
 }
 
 void mc_node_peer_down(mc_node *n, uint32_t peer, mc_error code) {
@@ -284,6 +289,9 @@ static bool flush(mc_node *n, uint32_t peer) {
   return false;
 }
 
+/* After so many tasks the peers get what there is for them and work on it while the step goes on. */
+enum { FLUSH_EVERY = 32 };
+
 /* True: a link whose bytes are moved in the language has sent through another one meanwhile, which is to
 ** be flushed as well. */
 static bool flush_all(mc_node *n) {
@@ -335,28 +343,47 @@ bool mc_node_turn_over(mc_node *n) {
   return n->ready_first || mc_node_now(n) - n->turn_ms >= n->budget_ms;
 }
 
-double mc_node_step(mc_node *n, double budget_ms) {
+/* How long to sleep when nothing is ready, at most so long. */
+static double sleep_ms(mc_node *n, double most) {
+  if (!n->timers.count && !n->timers.line) return most;
+  double now = mc_node_now(n);
+  mc__timers_stamp(n, now);
+  double wait = mc__timers_next(n) - now;
+  return wait < 0 ? 0 : wait < most ? wait : most;
+}
+
+static double step(mc_node *n, double start, double budget_ms) {
   mc_task *t;
-  double start = n->turn_ms = mc_node_now(n);
+  n->turn_ms = start;
   n->budget_ms = budget_ms;
   mc__dispatch_recover(n);
+  mc__timers_stamp(n, start);
   mc__timers_run(n, start);
   for (unsigned i = 1; (t = next_ready(n)); i++) {
     n->language.resume(n->language.ud, t);
+    if (i % FLUSH_EVERY == 0 && n->first_dirty) flush_all(n);
     if (is_over(n, i, start, budget_ms)) break;
   }
   double latest = mc__owed_pay(n) ? INFINITY : MC_OWED_MS;
   bool more = flush_all(n);
-  if (n->ready_first || more) return 0;
-  if (!n->timers.count) return latest;
-  double wait = n->timers.heap[1]->at_ms - mc_node_now(n);
-  return wait < 0 ? 0 : wait < latest ? wait : latest;
+  return n->ready_first || more ? 0 : sleep_ms(n, latest);
+}
+
+double mc_node_step(mc_node *n, double budget_ms) {
+  return step(n, mc_node_now(n), budget_ms);
+}
+
+double mc_node_run(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len,
+                   double budget_ms, bool *sound) {
+  double start = mc_node_now(n);
+  *sound = arrived(n, peer, bytes, len);
+  return step(n, start, budget_ms);
 }
 
 void mc_node_stats(const mc_node *n, mc_stats *out) {
   *out = n->stats;
   out->actors = n->actor_live;
   out->pending = n->pending.live;
-  out->timers = n->timers.count;
+  out->timers = n->timers.count + n->timers.in_line;
   out->turns = n->turn_counter;
 }

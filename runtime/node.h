@@ -82,11 +82,21 @@ typedef struct mc_timers {
   mc_timer **heap; /* from 1 */
   size_t count, cap;
   uint64_t order;
+  mc_timer *line, *line_end; /* first in, first out; all wait line_ms */
+  mc_timer
+      *unstamped; /* of the line: this and those behind it count from the next stamp */
+  double line_ms;
+  size_t in_line;
 } mc_timers;
 
 void mc__timers_fini(mc_node *n);
 /* Fires what is due; returns when the next is, INFINITY when there is none. */
 double mc__timers_run(mc_node *n, double now_ms);
+/* When the next is due, INFINITY when there is none. */
+double mc__timers_next(const mc_node *n);
+/* Sets a timer to wait_ms from the next stamp on: that is cheaper while all wait equally long. */
+bool mc__timer_wait(mc_node *n, mc_timer *t, double wait_ms);
+void mc__timers_stamp(mc_node *n, double now_ms);
 
 /* ---- pending calls (pending.c) --------------------------------------------------------------- */
 typedef struct mc_slot {
@@ -99,6 +109,9 @@ typedef struct mc_pending {
   uint32_t count, cap, free; /* free: 1 + index */
   uint64_t live;
 } mc_pending;
+
+/* The deadline of a call for which nobody chose one: it waits as long as calls of this node do. */
+enum { MC_NOT_CHOSEN = -1 };
 
 void mc__pending_fini(mc_node *n);
 mc_error mc__pending_add(mc_node *n, mc_wait *w, const mc_address *to,

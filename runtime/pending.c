@@ -59,12 +59,17 @@ static void wait_release(mc_node *n, mc_wait *w) {
   w->id = 0;
 }
 
+static bool limit(mc_node *n, mc_timer *t, double deadline_ms) {
+  if (isinf(deadline_ms)) return true;
+  if (deadline_ms != MC_NOT_CHOSEN) return mc_timer_set(n, t, deadline_ms);
+  return isinf(n->call_timeout_ms) || mc__timer_wait(n, t, n->call_timeout_ms);
+}
+
 mc_error mc__pending_add(mc_node *n, mc_wait *w, const mc_address *to,
                          double deadline_ms) {
   uint32_t index;
   w->timer.fire = timed_out;
-  if (!isinf(deadline_ms) && !mc_timer_set(n, &w->timer, deadline_ms))
-    return MC_E_OUT_OF_MEMORY;
+  if (!limit(n, &w->timer, deadline_ms)) return MC_E_OUT_OF_MEMORY;
   mc_slot *s = take_slot(n, &index);
   if (!s) return mc_timer_clear(n, &w->timer), MC_E_OUT_OF_MEMORY;
   s->wait = w;

@@ -254,7 +254,8 @@ bool mc_node_turn_over(mc_node *n);
 typedef struct mc_timer {
   double at_ms;
   uint64_t order;
-  size_t place; /* in the heap, from 1; 0 when not set */
+  size_t place;                   /* in the heap, from 1; 0 when not set */
+  struct mc_timer *next, *before; /* in the line of those that wait equally long */
   void (*fire)(mc_node *n, struct mc_timer *t);
 } mc_timer;
 
@@ -473,6 +474,9 @@ bool mc_node_deliver(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len
 /* Fires timers, runs ready tasks for about budget_ms, sends. Returns in how many milliseconds it
 ** next wants to run: 0 at once, INFINITY when only bytes can wake it. */
 double mc_node_step(mc_node *n, double budget_ms);
+/* Both, as a host does that has a piece of bytes at a time; the clock is read once for the two. */
+double mc_node_run(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len,
+                   double budget_ms, bool *sound);
 /* The peer is dead: its pending calls fail with code (node_down, unknown_node). */
 void mc_node_peer_down(mc_node *n, uint32_t peer, mc_error code);
 /* How long a call waits for which nobody chose a time; INFINITY: for ever. */

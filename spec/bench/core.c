@@ -302,7 +302,7 @@ static int pending;
 /* With a deadline, as calls have: a timer each. */
 static void pending_add(int count) {
   for (int i = 0; i < count; i++, pending++)
-    if (mc__pending_add(here.n, &waits[pending], &remote, 31000)) abort();
+    if (mc__pending_add(here.n, &waits[pending], &remote, MC_NOT_CHOSEN)) abort();
 }
 
 static void pending_settle(int count) {

@@ -22,7 +22,7 @@ const IMPORTS = `
 `;
 
 const EXPORTS = `
-  memory _initialize mc_open mc_buffer mc_peer mc_deliver mc_step mc_peer_down mc_close
+  memory _initialize mc_open mc_buffer mc_peer mc_deliver mc_run mc_step mc_peer_down mc_close
 `;
 
 const words = (text) => text.trim().split(/\s+/).sort();

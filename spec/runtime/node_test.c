@@ -378,6 +378,48 @@ static void each_allocation(void) {
   CHECK(n > 50 && n < 10000);
 }
 
+/* Answers do not wait for the end of a long step. */
+static void sends_meanwhile(void) {
+  enum { CALLS = 70 };
+  world *w = world_new(2, 0);
+  static world_ask ask[CALLS];
+  memset(ask, 0, sizeof ask);
+  mc_actor *a = world_spawn(w, 1, w->node[1].reentrant);
+  mc_address to = world_address(w, 0, 1, a);
+  for (int i = 0; i < CALLS; i++)
+    CHECK_INT(world_call(w, 0, to, "echo", i, NULL, &ask[i]), MC_OK);
+  mc_node_step(w->node[0].n, 1);
+  CHECK_INT(w->node[0].sends, 1);
+  world_deliver(w, 0, 1);
+  mc_node_step(w->node[1].n, 1000);
+  CHECK_INT(w->node[1].sends, 3);
+  world_run(w);
+  for (int i = 0; i < CALLS; i++) CHECK_INT(ask[i].value, i);
+  world_free(w);
+}
+
+/* Bytes and a step in one. */
+static void runs(void) {
+  world *w = world_new(2, 0);
+  world_ask ask = {0};
+  bool sound = false;
+  mc_actor *a = world_spawn(w, 1, w->node[1].type);
+  CHECK_INT(world_call(w, 0, world_address(w, 0, 1, a), "echo", 7, NULL, &ask), MC_OK);
+  mc_node_step(w->node[0].n, 1);
+  mc_node *n = w->node[1].n;
+  world_pipe *p = &w->node[0].out[1];
+  uint32_t peer = w->node[1].peer[0];
+  CHECK(isinf(mc_node_run(n, peer, p->data, p->len, 1, &sound)));
+  CHECK(sound);
+  p->len = 0;
+  world_deliver(w, 1, 0);
+  CHECK_INT(ask.value, 7);
+  CHECK(isinf(mc_node_run(n, peer, (const uint8_t *)"?", 1, 1, &sound)));
+  CHECK(!sound);
+  CHECK_INT(world_stats(w, 1).malformed, 1);
+  world_free(w);
+}
+
 /* ---- random bytes ------------------------------------------------------------------------------ */
 
 /* No 8 bytes of what was given stand in the node any more, nor come again. */
@@ -410,6 +452,8 @@ static const check_test tests[] = {
     {"node: a link may take as little as a byte at a time [C16]", partial_sends},
     {"node: the host may learn in send that the peer is dead [E4]", dead_in_send},
     {"node: tasks take turns, within the budget", budget},
+    {"node: a long step sends meanwhile", sends_meanwhile},
+    {"node: bytes are taken and worked on at once", runs},
     {"node: a link may be given up inside a callback", down_while_settling},
     {"node: random bytes are given once, and not kept", random_once},
     {"node: each allocation may fail: nothing leaks, hangs or is settled twice",

@@ -143,6 +143,42 @@ static void far_away(void) {
   world_free(w);
 }
 
+/* Those that wait equally long count from when the step that set them ends, and fire among the others. */
+static void line(void) {
+  world *w = world_new(1, 0);
+  mc_node *n = w->node[0].n;
+  alarm a[7];
+  count = 0;
+  for (int i = 0; i < 7; i++) a[i] = alarm_of(i);
+  for (int i = 0; i < 4; i++) CHECK(mc__timer_wait(n, &a[i].timer, 100));
+  CHECK(isinf(mc__timers_next(n)));
+  CHECK_INT(world_stats(w, 0).timers, 4);
+  mc_timer_clear(n, &a[0].timer); /* the first, before it counts */
+  w->now_ms = 1000;
+  CHECK_INT(mc_node_step(n, 1), 100);
+  w->now_ms = 1050;
+  CHECK(mc__timer_wait(n, &a[4].timer, 100));
+  mc_timer_clear(n, &a[4].timer); /* the last, before it counts */
+  CHECK(mc__timer_wait(n, &a[4].timer, 100));
+  CHECK(mc__timer_wait(n, &a[5].timer, 10)); /* not as long: by itself */
+  CHECK(mc_timer_set(n, &a[6].timer, 1100));
+  mc_timer_clear(n, &a[2].timer); /* one in the middle */
+  mc_timer_clear(n, &a[2].timer); /* twice is no harm */
+  CHECK_INT(mc_node_step(n, 1), 10);
+  w->now_ms = 1149;
+  CHECK_INT(mc_node_step(n, 1), 1);
+  CHECK_INT(count, 4);
+  CHECK(fired[0] == 5 && fired[1] == 1 && fired[2] == 3 && fired[3] == 6);
+  w->now_ms = 1150;
+  CHECK(isinf(mc_node_step(n, 1)));
+  CHECK_INT(fired[4], 4);
+  CHECK(mc__timer_wait(n, &a[0].timer, 10)); /* nobody else waits: in the line again */
+  CHECK_INT(mc_node_step(n, 1), 10);
+  mc_timer_clear(n, &a[0].timer);
+  CHECK_INT(world_stats(w, 0).timers, 0);
+  world_free(w);
+}
+
 static void no_memory(void) {
   world *w = world_new(1, 0);
   alarm a[70];
@@ -167,6 +203,7 @@ static const check_test tests[] = {
     {"timer: one that is set while firing waits for the next run", set_while_firing},
     {"timer: a step says when the next one is due", step_says_when},
     {"timer: 30 days, from a clock near 2^32 ms", far_away},
+    {"timer: those that wait equally long stand in a line", line},
     {"timer: one for which there is no memory is not set, the others are", no_memory},
 };
 

@@ -46,6 +46,7 @@ static size_t host_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t le
     mc_node_peer_down(s->n, peer, MC_E_NODE_DOWN);
     return len;
   }
+  s->sends++;
   if (s->w->room && len > s->w->room) len = s->w->room;
   world_pipe *p = &s->out[to];
   if (p->cap < p->len + len) p->data = realloc(p->data, p->cap = 2 * (p->len + len));

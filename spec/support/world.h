@@ -56,6 +56,7 @@ typedef struct world_node {
   world_pipe out[WORLD_NODES];
   uint32_t peer[WORLD_NODES]; /* the others, as peers of this node */
   int connects;               /* how often it opened a link */
+  int sends;                  /* how often it gave bytes to one */
   int resigned;               /* actors that did */
   bool stop_now;              /* answers a stop inside `start` */
   int64_t
