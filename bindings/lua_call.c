@@ -411,6 +411,13 @@ static int settle_protected(lua_State *L) {
   return s->n;
 }
 
+/* Most answers are numbers and known strings: nothing can raise then, and no protected call is needed.
+** Negative, and nothing was done, when it may be otherwise. */
+static int settle_plain(mc_lua *M, lua_State *to, const mc_outcome *o) {
+  if (o->failed || !lua_checkstack(to, LUA_MINSTACK)) return -1;
+  return mc__lua_read_plain(M, to, o->values);
+}
+
 /* vtable */
 void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
   mc_lua *M = ud;
@@ -429,7 +436,12 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
     mc__lua_wake(M, t, 0, false);
     return;
   }
-  int count = mc__lua_try_values(L, settle_protected, &s);
+  int count = settle_plain(M, to, o);
+  if (count >= 0) {
+    mc__lua_wake(M, t, count, false);
+    return;
+  }
+  count = mc__lua_try_values(L, settle_protected, &s);
   if (values && (count < 0 || s.failed)) mc__lua_discard(M, values, len);
   if (count >= 0 && (to == L || lua_checkstack(to, count + 4))) {
     lua_xmove(L, to,
