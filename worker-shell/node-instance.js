@@ -4,7 +4,7 @@
  * engines would allow it and its state is broken.
  */
 import { Writer } from "./cbor.js";
-import { copyBytes } from "./copy.js";
+import { copyBytes, viewOf } from "./copy.js";
 import { ExitStatus } from "./files.js";
 import { isRest, linkRest } from "./rest.js";
 import { encodeValues } from "./value.js";
@@ -49,6 +49,7 @@ export class NodeInstance {
   #drawn;
   #decoder = new TextDecoder();
   #memoryBytes = new Uint8Array(0);
+  #memoryView;
   /** Where bytes go that arrive, and for how many there is room. */
   #room = 0;
   #roomSize = 0;
@@ -118,8 +119,13 @@ export class NodeInstance {
 
   /** The memory as it is now: growing detaches what was there, which leaves its length at zero. */
   #memory() {
-    if (this.#memoryBytes.length === 0) this.#memoryBytes = new Uint8Array(this.#exports.memory.buffer);
+    if (this.#memoryBytes.length === 0) this.#look();
     return this.#memoryBytes;
+  }
+
+  #look() {
+    this.#memoryBytes = new Uint8Array(this.#exports.memory.buffer);
+    this.#memoryView = viewOf(this.#memoryBytes);
   }
 
   #view(at, length) {
@@ -138,15 +144,25 @@ export class NodeInstance {
     try {
       return call();
     } catch (error) {
-      this.#poison = error instanceof ExitStatus ? new Exit(error.exit) : new Trap(trapText(error), error);
-      throw this.#poison;
+      throw this.#poisonedBy(error);
     }
   }
 
-  /** Copies bytes to where the wasm reads them. @returns {number} their address */
-  #put(bytes, start = 0, count = bytes.length) {
+  #poisonedBy(error) {
+    this.#poison = error instanceof ExitStatus ? new Exit(error.exit) : new Trap(trapText(error), error);
+    return this.#poison;
+  }
+
+  /**
+   * Copies bytes to where the wasm reads them.
+   * @param {Uint8Array} bytes @param {number} start @param {number} count
+   * @param {DataView} view of the same
+   * @returns {number} their address
+   */
+  put(bytes, start = 0, count = bytes.length, view = viewOf(bytes)) {
     if (count > this.#roomSize) this.#makeRoom(count);
-    copyBytes(bytes, start, this.#memory(), this.#room, count);
+    const memory = this.#memory();
+    copyBytes(bytes, view, start, memory, this.#memoryView, this.#room, count);
     return this.#room;
   }
 
@@ -158,19 +174,24 @@ export class NodeInstance {
 
   /** @param {Uint8Array} config @returns {boolean} whether the node could be opened */
   open(config) {
-    return this.#guard(() => this.#exports.mc_open(this.#put(config), config.length)) === 0;
+    return this.#guard(() => this.#exports.mc_open(this.put(config), config.length)) === 0;
   }
 
   /** The number of a peer, made if it is new. */
   peer(name, incarnation) {
     const bytes = new TextEncoder().encode(name);
-    return this.#guard(() => this.#exports.mc_peer(this.#put(bytes), bytes.length, incarnation));
+    return this.#guard(() => this.#exports.mc_peer(this.put(bytes), bytes.length, incarnation));
   }
 
   /** @returns {boolean} false: the link is malformed */
-  deliver(peer, bytes, start = 0, count = bytes.length) {
-    if (count === 0) return true;
-    return this.#guard(() => this.#exports.mc_deliver(peer, this.#put(bytes, start, count), count)) === 0;
+  deliver(peer, bytes) {
+    if (bytes.length === 0) return true;
+    return this.deliverPut(peer, this.put(bytes), bytes.length);
+  }
+
+  /** The same of what was put there. */
+  deliverPut(peer, address, count) {
+    return this.#guard(() => this.#exports.mc_deliver(peer, address, count)) === 0;
   }
 
   /**
@@ -180,6 +201,19 @@ export class NodeInstance {
    */
   step(budget) {
     return this.#guard(() => this.#exports.mc_step(budget));
+  }
+
+  /**
+   * Delivers what was put there, and runs the node.
+   * @returns {number} as step does; -1 when the link is malformed
+   */
+  run(peer, address, count, budget) {
+    if (this.#poison) throw this.#poison;
+    try {
+      return this.#exports.mc_run(peer, address, count, budget);
+    } catch (error) {
+      throw this.#poisonedBy(error);
+    }
   }
 
   peerDown(peer) {

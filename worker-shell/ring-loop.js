@@ -24,10 +24,13 @@ export class RingLoop {
   #wake = 0;
   /** Whether it has run since it last slept. */
   #stepped = false;
+  /** Whether a ring was full when it last ran. */
+  #blocked = false;
   #stopped = false;
   #pull;
   #spin;
   #look = () => this.#anything();
+  #glance = () => this.#glimpsed();
 
   /**
    * @param {import("./node-instance.js").NodeInstance} instance
@@ -65,6 +68,7 @@ export class RingLoop {
 
   send(peer, bytes, start, count) {
     const taken = this.#writers.get(peer)?.write(bytes, start, count) ?? count;
+    if (taken < count) this.#blocked = true;
     this.#traffic.sent(peer, taken);
     return taken;
   }
@@ -84,13 +88,18 @@ export class RingLoop {
 
   /** The peer is dead: what it had sent comes first, then the node is told. */
   peerDown(peer) {
-    for (const reader of this.#readers.filter((each) => each.peer === peer)) {
-      while (this.#take(reader, LARGE_PIECE));
-    }
+    for (const reader of this.#readers.filter((each) => each.peer === peer)) this.#drain(reader);
     this.#readers = this.#readers.filter((each) => each.peer !== peer);
     this.#writers.delete(peer);
     this.#instance.peerDown(peer);
     this.#stepped = false;
+  }
+
+  #drain(reader) {
+    for (let count; (count = reader.ring.peek(LARGE_PIECE)) > 0; ) {
+      const address = this.#put(reader, count);
+      if (!reader.dropped && !this.#instance.deliverPut(reader.peer, address, count)) this.#refuse(reader);
+    }
   }
 
   stop() {
@@ -122,12 +131,13 @@ export class RingLoop {
   }
 
   #step() {
+    this.#blocked = false;
     this.#wake = this.#instance.step(BUDGET_MS);
     this.#stepped = true;
   }
 
   #sleep() {
-    if (this.#spin?.try(this.#look)) return;
+    if (this.#spin?.try(this.#glance)) return;
     this.#doorbells.sleep(this.#slot, this.#wake, this.#look);
   }
 
@@ -139,10 +149,9 @@ export class RingLoop {
   #takeFromEach() {
     let any = false;
     for (const reader of this.#readers) {
-      if (!this.#take(reader, reader.piece)) continue;
-      any = true;
       const before = this.#traffic.total;
-      this.#step();
+      if (!this.#take(reader)) continue;
+      any = true;
       // Nobody waits for an answer to this: take more at a time.
       reader.piece = this.#traffic.total === before ? Math.min(LARGE_PIECE, reader.piece * 2) : SMALL_PIECE;
     }
@@ -150,17 +159,30 @@ export class RingLoop {
   }
 
   /** @returns {boolean} whether there was something to take */
-  #take(reader, most) {
-    const { ring } = reader;
-    const count = ring.peek(most);
+  #take(reader) {
+    const count = reader.ring.peek(reader.piece);
     if (count === 0) return false;
-    if (!reader.dropped && !this.#instance.deliver(reader.peer, ring.data, ring.at, count)) {
-      reader.dropped = true;
-      this.malformed(reader.peer);
-    }
-    ring.advance(count);
-    this.#traffic.received(reader.peer, count);
+    const address = this.#put(reader, count);
+    this.#blocked = false;
+    const wake = reader.dropped ? -1 : this.#instance.run(reader.peer, address, count, BUDGET_MS);
+    if (wake >= 0) this.#wake = wake;
+    else this.#refuse(reader);
+    this.#stepped = wake >= 0;
     return true;
+  }
+
+  /** Copies the next bytes to where the node reads them: from then on there is room for more in the ring. */
+  #put({ peer, ring }, count) {
+    const address = this.#instance.put(ring.data, ring.at, count, ring.view);
+    ring.advance(count);
+    this.#traffic.received(peer, count);
+    return address;
+  }
+
+  #refuse(reader) {
+    if (reader.dropped) return;
+    reader.dropped = true;
+    this.malformed(reader.peer);
   }
 
   #anything() {
@@ -168,5 +190,16 @@ export class RingLoop {
     for (const reader of this.#readers) if (reader.ring.available > 0) return true;
     for (const writer of this.#writers.values()) if (writer.unblocked) return true;
     return false;
+  }
+
+  /**
+   * The same without an atomic load, which costs as much as ten of these looks. What it misses it sees a
+   * moment later, or the last look before sleeping does.
+   */
+  #glimpsed() {
+    if (((this.#doorbells.glimpse(this.#slot) - this.#seen) | 0) > 0) return true;
+    const readers = this.#readers;
+    for (let i = 0; i < readers.length; i++) if (readers[i].ring.glimpse) return true;
+    return this.#blocked && this.#anything();
   }
 }

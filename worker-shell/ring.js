@@ -18,7 +18,7 @@
  * word 1 counts the messages that the host has posted to this node, which only its event loop can read.
  */
 
-import { copyBytes } from "./copy.js";
+import { copyBytes, viewOf } from "./copy.js";
 
 const HEAD = 0;
 const TAIL = 16;
@@ -54,6 +54,8 @@ export class Doorbells {
   /** Wakes a node if it sleeps. */
   ring(slot) {
     const word = slot * SLOT_WORDS;
+    // Looking leaves the word with who looks at it all the time.
+    if (Atomics.load(this.#words, word) !== ASLEEP) return;
     if (Atomics.compareExchange(this.#words, word, ASLEEP, AWAKE) === ASLEEP) {
       Atomics.notify(this.#words, word, 1);
     }
@@ -68,6 +70,11 @@ export class Doorbells {
   /** How many messages the host has posted, modulo 2^32. */
   posted(slot) {
     return Atomics.load(this.#words, slot * SLOT_WORDS + 1);
+  }
+
+  /** The same at a glance: perhaps what it was a moment ago. */
+  glimpse(slot) {
+    return this.#words[slot * SLOT_WORDS + 1];
   }
 
   /** A slot gets a new owner. */
@@ -95,6 +102,7 @@ class RingEnd {
   constructor(buffer, doorbells, slot) {
     this.words = new Int32Array(buffer, 0, HEADER_BYTES / 4);
     this.data = new Uint8Array(buffer, HEADER_BYTES);
+    this.view = viewOf(this.data);
     this.capacity = this.data.length;
     this.doorbells = doorbells;
     this.slot = slot;
@@ -105,6 +113,10 @@ export class RingWriter extends RingEnd {
   #head = 0;
   #tail = 0;
   #blocked = false;
+  #receiver = 0;
+  /** What was written last came from here. */
+  #from;
+  #fromView;
 
   /**
    * @param {Doorbells} doorbells
@@ -133,6 +145,7 @@ export class RingWriter extends RingEnd {
    * @returns {number} how many
    */
   write(bytes, start = 0, count = bytes.length - start) {
+    if (bytes !== this.#from) this.#writesFrom(bytes);
     let taken = this.#copy(bytes, start, count);
     while (taken < count) {
       // Each time anew: the receiver may have taken it for the room that was found since.
@@ -146,6 +159,11 @@ export class RingWriter extends RingEnd {
     return taken;
   }
 
+  #writesFrom(bytes) {
+    this.#from = bytes;
+    this.#fromView = viewOf(bytes);
+  }
+
   #copy(bytes, start, most) {
     let room = this.capacity - ((this.#head - this.#tail) | 0);
     if (room < most) room = this.#room();
@@ -153,16 +171,17 @@ export class RingWriter extends RingEnd {
     if (count === 0) return 0;
     const at = this.#head & (this.capacity - 1);
     const first = Math.min(count, this.capacity - at);
-    copyBytes(bytes, start, this.data, at, first);
-    if (first < count) copyBytes(bytes, start + first, this.data, 0, count - first);
+    copyBytes(bytes, this.#fromView, start, this.data, this.view, at, first);
+    if (first < count) copyBytes(bytes, this.#fromView, start + first, this.data, this.view, 0, count - first);
     this.#head = (this.#head + count) | 0;
     Atomics.store(this.words, HEAD, this.#head);
     return count;
   }
 
   #wakeReceiver() {
-    const receiver = Atomics.load(this.words, RECEIVER);
-    if (receiver > 0) this.doorbells.ring(receiver - 1);
+    // It accepts the ring once.
+    if (this.#receiver === 0) this.#receiver = Atomics.load(this.words, RECEIVER);
+    if (this.#receiver > 0) this.doorbells.ring(this.#receiver - 1);
   }
 }
 
@@ -185,6 +204,11 @@ export class RingReader extends RingEnd {
   get available() {
     this.#head = Atomics.load(this.words, HEAD);
     return (this.#head - this.#tail) | 0;
+  }
+
+  /** Whether there is something to read, at a glance: perhaps as it was a moment ago. */
+  get glimpse() {
+    return this.words[HEAD] !== this.#tail;
   }
 
   /** Where in `data` the next bytes are. */

@@ -27,7 +27,9 @@ describe("a ring", { skip }, () => {
   it("gives what was put in, in order, and across its end", () => {
     const { writer, reader } = ring(8);
     for (let round = 0; round < 50; round++) {
+      assert.equal(reader.glimpse, false);
       assert.equal(writer.write(bytes(round, 1, 2, 3, 4)), 5);
+      assert.equal(reader.glimpse, true);
       assert.deepEqual(drain(reader, 3), [round, 1, 2, 3, 4]);
     }
     assert.equal(reader.peek(10), 0);
