@@ -43,7 +43,7 @@ end
 
 function Node:waits() return table.concat(waiting(), "\n") end
 
---- Native hosts: why code outside of tasks can never go on. Called twice, from bindings/lua_task.c: while
+--- Native hosts: why code outside of tasks can never go on. Called twice, from bindings/lua_await.c: while
 -- it waits, without an argument, and when it has given up, with what that returned.
 function core.never(own)
   if not own then return waiting() end
