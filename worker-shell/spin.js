@@ -9,8 +9,8 @@
 const { performance } = globalThis;
 
 const LIMIT_MS = 0.015;
-/** Looks between two readings of the clock. */
-const LOOKS = 16;
+/** Looks between two readings of the clock, which costs as much as a dozen of them. */
+const LOOKS = 100;
 /** How many failures in a row end the trying, at first and at most. */
 const PATIENCE = 16;
 /** Sleeps until it is tried again. */
