@@ -8,7 +8,7 @@
 //
 // What several of these share is in files named by their content.
 import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
@@ -49,6 +49,28 @@ const withoutNode = {
   },
 };
 
+/**
+ * Two files compress better than the four that splitting makes: what pages and workers share, and what pages have
+ * besides. So all that is loaded beside index.js, or later, imports all of that; but not workers, of which Vite makes
+ * one script each: nothing that they reach may be loaded later.
+ */
+const twoChunks = {
+  name: "two-chunks",
+  setup({ onResolve, onLoad }) {
+    const index = from("index.js");
+    const others = [index, from("worker.js")];
+    const roots = new Set();
+    onResolve({ filter: /\.js$/ }, ({ kind, path, resolveDir }) => {
+      const file = resolve(resolveDir, path);
+      if ((kind === "entry-point" || kind === "dynamic-import") && !others.includes(file)) roots.add(file);
+    });
+    onLoad({ filter: /\.js$/ }, async ({ path }) => {
+      if (!roots.has(path)) return undefined;
+      return { contents: `import ${JSON.stringify(index)};\n${await readFile(path, "utf8")}` };
+    });
+  },
+};
+
 const common = { bundle: true, splitting: true, format: "esm", outdir: out, logLevel: "warning", legalComments: "none" };
 
 await rm(out, { recursive: true, force: true });
@@ -60,7 +82,7 @@ await build({
   platform: "browser",
   target: "es2023",
   minify: true,
-  plugins: [wasmBeside, withoutNode],
+  plugins: [wasmBeside, withoutNode, twoChunks],
 });
 await build({ ...common, splitting: false, entryPoints: [from("worklet.js")], target: "es2022", minify: true });
 await build({
