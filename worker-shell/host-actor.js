@@ -4,7 +4,7 @@
  * interleave.
  */
 import { ActorError } from "./errors.js";
-import { Signatures } from "./signature.js";
+import { resultsOf } from "./results.js";
 import { Turn } from "./turn.js";
 
 /** Messages waiting in one mailbox: MC_MAILBOX_BOUND. */
@@ -56,23 +56,6 @@ function contextFor(object, turn, node) {
   });
 }
 
-/** What a handler returns that wants to return several values, as Lua functions do. */
-class Results {
-  constructor(values) {
-    this.values = values;
-  }
-}
-
-/** `return results(1, "two")` in a handler gives its caller in Lua two values. */
-export function results(...values) {
-  return new Results(values);
-}
-
-function resultsOf(result) {
-  if (result instanceof Results) return result.values;
-  return result === undefined ? [] : [result];
-}
-
 /**
  * @typedef {object} Message what a node hands to an actor
  * @property {"call" | "cast" | "stop"} kind
@@ -101,17 +84,17 @@ export class HostActor {
   /**
    * @param {import("./ref.js").Address} address
    * @param {object} object
-   * @param {object} node the host node: now, turnId, callFrom, castFrom, actorEnded, probeLater, unsettled
-   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number, signatures?: Record<string, string> }} options
+   * @param {import("./host-actors.js").HostActors} node
+   * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number, signatures: import("./signature.js").Signatures, permanent?: boolean }} options
    */
-  constructor(address, object, node, options = {}) {
+  constructor(address, object, node, options) {
     const { reentrant = false, interleave = [], mailbox = MAILBOX_BOUND, signatures, permanent = false } = options;
     this.address = address;
     this.object = object;
     this.reentrant = reentrant;
     this.interleave = new Set(interleave);
     this.mailbox = mailbox;
-    this.signatures = new Signatures(signatures);
+    this.signatures = signatures;
     this.permanent = permanent;
     this.#node = node;
   }

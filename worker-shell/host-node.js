@@ -6,6 +6,9 @@
  * A call is answered once. The record of a pending call exists before the call is sent, and goes
  * with its answer, its deadline or the death of its node, whichever is first; what comes later is
  * counted and dropped. Whoever was called is told when nobody waits any more.
+ *
+ * Many hosts only ask. What handles messages for actors here, host-actors.js, is loaded with the first such
+ * message; it and those behind it wait meanwhile.
  */
 import { malformed } from "./cbor.js";
 import { NOTHING, carriedBy } from "./context.js";
@@ -19,22 +22,17 @@ import {
   encodeCancel,
   encodeCast,
   encodeHello,
-  encodeProbe,
-  encodeReply,
   encodeStop,
   typeHash,
 } from "./envelope.js";
 import { ActorError, errorCodes, errorText } from "./errors.js";
-import { HostActor } from "./host-actor.js";
-import { decodeError, decodeResults, encodeRaised, encodeRefusal, outcome } from "./host-answer.js";
+import { decodeError, decodeResults, outcome } from "./host-answer.js";
 import { HostPeer } from "./host-peer.js";
-import { fromJson, toJson } from "./json.js";
+import { toJson } from "./json.js";
 import { PendingCall, checkRequest } from "./pending-call.js";
-import { Prober } from "./probe.js";
 import { RefTable, RemoteRef } from "./ref.js";
 import { randomId, randomSecret } from "./random.js";
-import { Unsettled } from "./unsettled.js";
-import { Payload, decodeValues } from "./value.js";
+import { Signatures } from "./signature.js";
 
 const DEFAULT_TIMEOUT_MS = 30_000;
 
@@ -52,21 +50,24 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @property {() => number} [now] monotonic milliseconds
  * @property {(text: string, error: unknown) => void} [onError] an error that nobody waits for
  * @property {(peer: HostPeer, error: Error) => void} [onMalformed] a link that was dropped
+ * @property {typeof import("./host-actors.js").HostActors} [HostActors] where it cannot be loaded later
  */
 
 const SYSTEM_TYPES = new Set(["mc.node", "mc.host"]);
-const KIND_NAMES = { [Kind.CALL]: "call", [Kind.CAST]: "cast", [Kind.STOP]: "stop" };
 
 export class HostNode {
   #options;
   #peers = new Map();
-  #actors = new Map();
+  /** What was exposed and lives, by instance and by name: { address, object, options }. */
+  #exposed = new Map();
   #names = new Map();
+  /** What handles their messages, and those that came before it was there. */
+  #actors;
+  #early = [];
   #calls = 0;
   #instances = 0;
   #closed = false;
   #deadlines;
-  #prober;
   #counters = { late_replies: 0, dead_letters: 0, malformed: 0, sent: 0, received: 0 };
 
   /** @param {HostNodeOptions} options */
@@ -77,14 +78,9 @@ export class HostNode {
     this.callTimeout = options.callTimeout ?? DEFAULT_TIMEOUT_MS;
     this.codec = options.codec === "json" ? "json" : undefined;
     this.refs = new RefTable(this);
-    /** The handlers whose promise has not settled. */
-    this.unsettled = new Unsettled(this.now, (actor, turn) => this.#dropped(actor, turn));
     this.#options = options;
     this.#deadlines = new Deadlines(this.now);
-    this.#prober = new Prober(this.incarnation, this.#deadlines, (peer, probe) => {
-      this.#counters.sent += 1;
-      peer.send(encodeProbe(probe));
-    });
+    if (options.HostActors) this.#actors = this.#makeActors(options.HostActors);
   }
 
   /* ---- JS actors ------------------------------------------------------------------------------ */
@@ -101,58 +97,71 @@ export class HostNode {
     if ((typeof object !== "object" && typeof object !== "function") || object === null) {
       throw new TypeError(`expose("${name}") wants an object with methods`);
     }
+    const signatures = new Signatures(options.signatures);
     const secret = randomSecret();
     const instance = ++this.#instances;
     const address = { node: this.name, incarnation: this.incarnation, instance, secret, type: name };
-    const actor = new HostActor(address, object, this, options);
-    actor.typeHash = typeHash(name);
-    this.#actors.set(instance, actor);
-    this.#names.set(name, actor);
+    const exposed = { address, object, options: { ...options, signatures } };
+    this.#exposed.set(instance, exposed);
+    this.#names.set(name, exposed);
     return this.refs.get(address);
   }
 
   /** The reference of what was exposed under this name last. @returns {RemoteRef | undefined} */
   lookup(name) {
-    const actor = this.#names.get(name);
-    return actor && this.refs.get(actor.address);
+    const exposed = this.#names.get(name);
+    return exposed && this.refs.get(exposed.address);
   }
 
-  actorEnded(actor) {
-    this.#actors.delete(actor.address.instance);
-    if (this.#names.get(actor.address.type) === actor) this.#names.delete(actor.address.type);
+  #ended({ instance, type }) {
+    this.#exposed.delete(instance);
+    if (this.#names.get(type)?.address.instance === instance) this.#names.delete(type);
   }
 
-  /** A call waits in a mailbox: if it does so for long, somebody looks whether it can ever start. */
-  probeLater(actor, message, atOnce) {
-    this.#prober.later(actor, message, atOnce);
+  #makeActors(HostActors) {
+    return new HostActors({
+      node: this,
+      deadlines: this.#deadlines,
+      counters: this.#counters,
+      exposed: (instance) => this.#exposed.get(instance),
+      ended: (address) => this.#ended(address),
+      send: (peer, frame) => this.#send(peer, frame),
+      handled: (peer, instance) => this.#handled(peer, instance),
+      onError: (text, error) => this.#options.onError?.(text, error),
+    });
   }
 
-  turnId() {
-    return randomId();
+  /** A message for an actor here. */
+  #asked(peer, envelope) {
+    if (this.#actors) return this.#actors.receive(peer, envelope, this.now());
+    this.#early.push([peer, envelope, this.now()]);
+    return this.#early.length === 1 ? this.#loadActors() : undefined;
+  }
+
+  async #loadActors() {
+    const early = this.#early;
+    try {
+      const { HostActors } = await import("./host-actors.js");
+      if (this.#closed) return;
+      this.#actors = this.#makeActors(HostActors);
+      for (const message of early) this.#actors.receive(...message);
+    } catch (error) {
+      // Whoever asks is told: its link is dropped.
+      for (const peer of new Set(early.map(([peer]) => peer))) this.#drop(peer, error);
+    }
+    this.#early = [];
   }
 
   stats() {
     let pending = 0;
     for (const peer of this.#peers.values()) pending += peer.pending.size;
-    let tasks = 0;
-    for (const actor of this.#actors.values()) tasks += actor.busy;
-    return { actors: this.#actors.size, tasks, pending, timers: this.#deadlines.size, ...this.#counters };
+    const tasks = this.#early.length + (this.#actors?.tasks ?? 0);
+    return { actors: this.#exposed.size, tasks, pending, timers: this.#deadlines.size, ...this.#counters };
   }
 
   /** What has not answered yet, a line each, longest first. */
   waits() {
-    return this.unsettled.list().map(([actor, turn]) => {
-      const calls = [...turn.waits].map(({ label, peer }) => `${label} on ${peer.name}`);
-      const on = calls.length > 0 ? `; it called ${calls.join(", ")}` : "";
-      return `${nameOf(actor, turn)} has not answered for ${((this.now() - turn.since) / 1000).toFixed(1)} s${on}`;
-    });
-  }
-
-  #dropped(actor, turn) {
-    const text = `${nameOf(actor, turn)} will never answer: nothing can settle its promise any more`;
-    this.unsettled.delete(turn);
-    this.#options.onError?.(text);
-    actor.drop(turn, new ActorError("deadlock", text));
+    return this.#actors?.waits() ?? [];
   }
 
   /* ---- requests ------------------------------------------------------------------------------- */
@@ -346,7 +355,7 @@ export class HostNode {
   /** Everybody who waits is told; nothing is sent or received any more. */
   close() {
     this.#closed = true;
-    this.unsettled.close();
+    this.#actors?.close();
     for (const peer of this.#peers.values()) {
       peer.end("closed", ({ label }) => new ActorError("closed", `the system was closed while ${label} was awaited`));
     }
@@ -361,14 +370,12 @@ export class HostNode {
       case Kind.CALL:
       case Kind.CAST:
       case Kind.STOP:
-        return this.#request(peer, envelope);
+      case Kind.CANCEL:
+      case Kind.PROBE:
+        return this.#asked(peer, envelope);
       case Kind.REPLY:
       case Kind.ERROR:
         return this.#answer(peer, envelope);
-      case Kind.CANCEL:
-        return this.#cancel(peer, envelope);
-      case Kind.PROBE:
-        return this.#probe(peer, envelope);
       case Kind.CREDIT:
         if (!peer.credit(envelope.instance, envelope.count)) throw malformed("credit that was not owed");
         return undefined;
@@ -409,68 +416,6 @@ export class HostNode {
     }
   }
 
-  #request(peer, envelope) {
-    const message = this.#message(peer, envelope);
-    const actor = this.#actors.get(envelope.instance);
-    const problem = this.#refusal(actor, envelope);
-    if (!problem) return actor.receive(message);
-    message.fail(problem);
-    return message.done();
-  }
-
-  /** Why a message does not even reach an actor. */
-  #refusal(actor, { kind, secret, type }) {
-    if (!actor || !sameSecret(actor.address.secret, secret)) {
-      this.#counters.dead_letters += 1;
-      return new ActorError("dead_actor", "");
-    }
-    if (kind !== Kind.STOP) return type === actor.typeHash ? undefined : new ActorError("type_mismatch", actor.address.type);
-    return actor.permanent ? new ActorError("not_permitted", `${actor.address.type} ends with its node`) : undefined;
-  }
-
-  /** A call that nobody waits for any more; it may have been answered already. */
-  #cancel(peer, { call, instance, secret }) {
-    const actor = this.#actors.get(instance);
-    if (actor && sameSecret(actor.address.secret, secret)) actor.cancel(peer, call);
-  }
-
-  /** Somebody looks what a call waits for. */
-  #probe(peer, envelope) {
-    const actor = this.#actors.get(envelope.instance);
-    if (actor && sameSecret(actor.address.secret, envelope.secret)) this.#prober.arrived(actor, peer, envelope);
-  }
-
-  /** @returns {import("./host-actor.js").Message} */
-  #message(peer, envelope) {
-    const cast = envelope.kind === Kind.CAST;
-    const remaining = envelope.remaining ?? Infinity;
-    let codec; // known when the arguments were decoded
-    const decode = () => {
-      const values = decodeValues(envelope.body, this.refs);
-      if (values.length !== 1 || !(values[0] instanceof Payload)) return values;
-      const args = fromJson(values[0], this.refs);
-      codec = values[0].codec;
-      return args;
-    };
-    const answer = (values) => encodeReply({ call: envelope.call, results: codec ? [toJson(values, "results")] : values });
-    return {
-      kind: KIND_NAMES[envelope.kind],
-      method: envelope.method ?? "stop",
-      origin: peer,
-      call: envelope.call,
-      size: envelope.body?.length ?? 0,
-      deadline: this.now() + remaining,
-      chain: envelope.chain ?? [],
-      trace: envelope.trace ?? null,
-      context: envelope.context ?? null,
-      decode,
-      reply: (values) => cast || this.#send(peer, answer(values)),
-      fail: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, encodeRefusal(envelope.call, error))),
-      raise: (error) => (cast ? this.#unheard(envelope, error) : this.#send(peer, encodeRaised(envelope.call, error, codec))),
-      done: () => cast && this.#handled(peer, envelope.instance),
-    };
-  }
-
   #handled(peer, instance) {
     if (!this.#closed && !peer.down && !this.#connect(peer)) peer.owe(instance);
   }
@@ -478,20 +423,11 @@ export class HostNode {
   #send(peer, frame) {
     if (!this.#closed && !peer.down && !this.#connect(peer)) peer.send(frame);
   }
-
-  #unheard(envelope, error) {
-    const traced = envelope.trace ? ` (trace ${envelope.trace})` : "";
-    this.#options.onError?.(`${envelope.method} was cast and raised${traced}: ${errorText(error)}`, error);
-  }
 }
 
 function otherVersion({ name, version }, label) {
   const text = `${label}: node ${name} speaks version ${version} of the wire, this node version ${WIRE_VERSION}`;
   return Object.assign(new ActorError("version_mismatch", text, { node: name }), { ours: WIRE_VERSION, theirs: version });
-}
-
-function nameOf(actor, turn) {
-  return `${actor.address.type}.${turn.method} (JavaScript)`;
 }
 
 function unreachable(code, { node, type }) {
@@ -503,10 +439,4 @@ function addressOf(ref) {
   const address = RemoteRef.addressOf(ref);
   if (!address) throw new TypeError("call and cast want a reference to an actor");
   return address;
-}
-
-function sameSecret(a, b) {
-  let difference = 0;
-  for (let i = 0; i < a.length; i++) difference |= a[i] ^ b[i];
-  return difference === 0;
 }

@@ -9,6 +9,7 @@
  *   down    name, incarnation                        exposed   name, address
  *   close                                            malformed from      log  level, text
  */
+import { HostActors } from "./host-actors.js";
 import { HostNode } from "./host-node.js";
 import { RemoteRef } from "./ref.js";
 
@@ -47,6 +48,8 @@ export class PortNode {
       incarnation,
       callTimeout,
       codec,
+      // In a worklet nothing can be loaded later.
+      HostActors,
       connect: (to, toIncarnation) => ({ send: (bytes) => this.#send({ name: to, incarnation: toIncarnation }, bytes) }),
       onError: (text) => this.#post("log", { level: "error", text }),
       onMalformed: (peer) => this.#post("malformed", { from: { name: peer.name, incarnation: peer.incarnation } }),

@@ -5,7 +5,7 @@
 import { ActorError, errorText } from "./errors.js";
 import { Events } from "./events.js";
 import { Heartbeat } from "./heartbeat.js";
-import { results } from "./host-actor.js";
+import { results } from "./results.js";
 import { HostNode } from "./host-node.js";
 import { currentPlatform } from "./platform.js";
 import { Pool, startThreads } from "./pool.js";

@@ -26,6 +26,7 @@ export const excludedJs = {
   "spec/worker-shell/cli.test.js": COMMAND,
   "spec/worker-shell/error-codes.test.js": WITHOUT_WORKERS,
   "spec/worker-shell/files.test.js": "compares with Node's files; what a page has of files the Lua suite tests",
+  "spec/worker-shell/host-actors.test.js": "takes a file of the shell away",
   "spec/worker-shell/kill.test.js": "watches a process end; spec/browser/kill.test.js is its like",
   "spec/worker-shell/page-worker.test.js": "a page's worker, in Node",
   "spec/worker-shell/repl.test.js": COMMAND,

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 
 import { encodeCall, encodeHello, encodeReply, typeHash } from "../../worker-shell/envelope.js";
 import { ActorError } from "../../worker-shell/errors.js";
-import { results } from "../../worker-shell/host-actor.js";
+import { results } from "../../worker-shell/results.js";
 import { CAST_WINDOW } from "../../worker-shell/host-peer.js";
 import { HostNode } from "../../worker-shell/host-node.js";
 import { RemoteRef } from "../../worker-shell/ref.js";
