@@ -1,7 +1,6 @@
 /** Answers of calls: what a host node makes of those that it gets. */
 import { Reader, malformed } from "./cbor.js";
 import { ActorError, answeredError, errorCodes } from "./errors.js";
-import { fromJson } from "./json.js";
 import { Payload, decodeValue, decodeValues } from "./value.js";
 
 /**
@@ -20,17 +19,22 @@ export function decodeError({ code, body }, call, refs) {
 }
 
 function unpackError(value, { codec, type, method }, refs) {
-  if (value instanceof Payload) return fromJson(value, refs)[0] ?? null;
-  if (codec && !(value instanceof ActorError)) throw malformed(`${type}:${method}: the answer is not in codec ${codec}`);
-  return value;
+  const packed = value instanceof Payload;
+  // System errors go as they are, in every codec.
+  if (packed ? !codec : codec && !(value instanceof ActorError)) throw otherCodec(codec, type, method);
+  return packed ? (codec.fromJson(value, refs)[0] ?? null) : value;
 }
 
 /** The results of a call that was made in a codec, or in none. */
 export function decodeResults(body, { codec, type, method }, refs) {
   const values = decodeValues(body, refs);
   if (!codec) return values;
-  if (values.length !== 1 || !(values[0] instanceof Payload)) throw malformed(`${type}:${method}: the answer is not in codec ${codec}`);
-  return fromJson(values[0], refs);
+  if (values.length !== 1 || !(values[0] instanceof Payload)) throw otherCodec(codec, type, method);
+  return codec.fromJson(values[0], refs);
+}
+
+function otherCodec(codec, type, method) {
+  return malformed(`${type}:${method}: the answer is not in codec ${codec?.name ?? "cbor"}`);
 }
 
 function asText(value) {

@@ -28,7 +28,6 @@ import {
 import { ActorError, errorCodes, errorText } from "./errors.js";
 import { decodeError, decodeResults, outcome } from "./host-answer.js";
 import { HostPeer } from "./host-peer.js";
-import { toJson } from "./json.js";
 import { PendingCall, checkRequest } from "./pending-call.js";
 import { RefTable, RemoteRef } from "./ref.js";
 import { randomId, randomSecret } from "./random.js";
@@ -45,7 +44,7 @@ const DEFAULT_TIMEOUT_MS = 30_000;
  * @property {number} [callTimeout] milliseconds; Infinity for none
  * @property {(name: string, incarnation: number) => { send(bytes: Uint8Array): void } | string} connect
  *   the outgoing link to a node, or the code of the error that explains why there is none
- * @property {string} [codec] "json": what calls are encoded in; the built-in one otherwise
+ * @property {typeof import("./json.js")} [codec] what calls are encoded in; the built-in one otherwise
  * @property {(to: string) => boolean} [permits] whether actors of that node may be called from here
  * @property {() => number} [now] monotonic milliseconds
  * @property {(text: string, error: unknown) => void} [onError] an error that nobody waits for
@@ -76,7 +75,7 @@ export class HostNode {
     this.incarnation = options.incarnation ?? randomId();
     this.now = options.now ?? (() => performance.now());
     this.callTimeout = options.callTimeout ?? DEFAULT_TIMEOUT_MS;
-    this.codec = options.codec === "json" ? "json" : undefined;
+    this.codec = options.codec;
     this.refs = new RefTable(this);
     this.#options = options;
     this.#deadlines = new Deadlines(this.now);
@@ -241,7 +240,8 @@ export class HostNode {
   }
 
   #packed(address, args) {
-    return this.#codecFor(address) ? [toJson(args, "arguments")] : args;
+    const codec = this.#codecFor(address);
+    return codec ? [codec.toJson(args, "arguments")] : args;
   }
 
   /** When a call ends, and what of it goes along: only a deadline that somebody chose. */

@@ -10,6 +10,8 @@ import { ActorError, RAISED, bareText } from "./errors.js";
 import { RemoteRef } from "./ref.js";
 import { ERROR_TYPE, MAX_DEPTH, Payload, Unsendable, isPlain, refused, step, toError, toHex, toMap, toRecord } from "./value.js";
 
+export const name = "json";
+
 /* ---- writing ---------------------------------------------------------------------------------- */
 
 const FLOATS = new Map([["nan", NaN], ["inf", Infinity], ["-inf", -Infinity]]);

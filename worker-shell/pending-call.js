@@ -24,7 +24,7 @@ export class PendingCall {
   cause = undefined;
 
   /**
-   * @param {{ type: string, method: string, node: string, codec?: string }} call
+   * @param {{ type: string, method: string, node: string, codec?: object }} call
    * @param {Uint8Array} frame
    * @param {{ done: () => void, cancel: () => void, resolve: (value: unknown) => void, reject: (error: Error) => void }} settle
    *   done: it is pending no more; cancel: tells whoever was called

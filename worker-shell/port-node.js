@@ -11,6 +11,7 @@
  */
 import { HostActors } from "./host-actors.js";
 import { HostNode } from "./host-node.js";
+import * as json from "./json.js";
 import { RemoteRef } from "./ref.js";
 
 export class PortNode {
@@ -47,7 +48,7 @@ export class PortNode {
       name,
       incarnation,
       callTimeout,
-      codec,
+      codec: codec === "json" ? json : undefined,
       // In a worklet nothing can be loaded later.
       HostActors,
       connect: (to, toIncarnation) => ({ send: (bytes) => this.#send({ name: to, incarnation: toIncarnation }, bytes) }),

@@ -29,7 +29,8 @@ const TELL_MS = 2000;
  */
 export async function createSystem(options = {}) {
   checkOptions(options);
-  const system = new System(await currentPlatform(), options);
+  const json = options.codec === "json" ? await import("./json.js") : undefined;
+  const system = new System(await currentPlatform(), options, json);
   try {
     await system.start();
     return system;
@@ -92,7 +93,7 @@ export class System {
   #never = new Promise(() => {});
 
   /** For createSystem alone. */
-  constructor(platform, options) {
+  constructor(platform, options, codec) {
     this.#options = options;
     this.#platform = platform;
     this.#workers = options.workers ?? Math.max(1, platform.processors() - 1);
@@ -103,16 +104,16 @@ export class System {
     // Before all else: they take longest.
     const { workerUrl } = options;
     const threads = startThreads(Math.max(1, this.#workers), { platform, link: this.#link, workerUrl });
-    this.#host = this.#makeHost();
+    this.#host = this.#makeHost(codec);
     this.#spawns = new Spawns(this.#host.name);
     this.#pool = this.#makePool(this.#exposeHost(), threads);
   }
 
-  #makeHost() {
+  #makeHost(codec) {
     return new HostNode({
       name: "host",
       callTimeout: this.#options.callTimeout ?? DEFAULT_CALL_TIMEOUT_MS,
-      codec: this.#options.codec,
+      codec,
       permits: (to) => this.#permits("host", to),
       connect: (...node) => (this.#attached ?? this.#pool).route(...node),
       onError: (text) => this.#event("host", { type: "log", level: "error", text }),

@@ -78,6 +78,26 @@ test("actors in JavaScript answer in it, with results and errors", async () => {
   assert.deepEqual(await echo.call("caught", [page, "other"]), [false, "no_such_method"]);
 });
 
+test("actors in JavaScript answer in it where the system has another", async () => {
+  const other = await createSystem({ workers: 1 });
+  other.expose("page", {
+    pair: (value) => [value, 2n ** 60n],
+    fail() {
+      throw new Error("no such luck");
+    },
+  });
+  const { text } = await other.eval(`
+    local mc = require "mooncast"
+    local page = mc.lookup "page"
+    return mc.with({ codec = "json" }, function()
+      local pair = page:pair "x"
+      local _, message = pcall(page.fail, page)
+      return pair[1], pair[2] == 1 << 60, message
+    end)`);
+  await other.close();
+  assert.equal(text, "x\ttrue\tno such luck");
+});
+
 test("what is no such text is malformed", () => {
   const refs = { get: (address) => address };
   const bad = ["", "{}", "1", "[1", '[{"$ref":5}]', '[{"$ref":"a","type":"b"}]', '[{"$map":[[1]]}]', '[{"$map":[[1,1],[1,2]]}]', '[{"$bytes":"f"}]', '[{"$int":"1e3"}]', '[{"$int":"99999999999999999999"}]', '[{"$float":1}]', '[{"$other":1}]', `${"[".repeat(150)}${"]".repeat(150)}`];
