@@ -2,12 +2,6 @@
  * How a program runs: the first node runs its file; if that calls mc.main, the other nodes run the
  * file too, and then main runs on the first.
  */
-import { ActorError } from "./errors.js";
-import { StuckDetector } from "./stuck.js";
-
-/** How long to wait for an explanation of what waits for what. */
-const EXPLAIN_MS = 1000;
-const FOREVER = { timeout: Infinity };
 
 export class Program {
   #system;
@@ -51,35 +45,9 @@ export class Program {
   /** A call without a deadline; if asked to, ends it when nothing can answer it any more. */
   async #watched(node, method, args) {
     const ref = this.#system.nodeActor(node);
-    if (!this.#options.detectStuck) return ref.call(method, args, FOREVER);
-    const { name, incarnation } = this.#host;
-    const busy = () => this.#host.stats().tasks > 0;
-    const over = new AbortController();
-    let detector;
-    const stuck = new Promise((_, reject) => {
-      // Asked before anything is taken back: afterwards nothing would wait any more.
-      const onStuck = async () => reject(await this.#explain());
-      const onQuiet = () => this.#host.waits().forEach((line) => this.#options.warn?.(line));
-      detector = new StuckDetector(this.#pool, { name, incarnation, busy }, onStuck, onQuiet);
-    });
-    try {
-      return await Promise.race([ref.call(method, args, { ...FOREVER, signal: over.signal }), stuck]);
-    } finally {
-      detector.stop();
-      over.abort();
-    }
-  }
-
-  /** Names what waits, node by node: two that wait for each other may be on different ones. */
-  async #explain() {
-    const what = "the program can never end: every node is idle, no timer is set, and no message is on the way";
-    const waits = await Promise.all(this.#system.nodes().map((node) => this.#waitsOn(node)));
-    return new ActorError("deadlock", [what, ...waits.flat()].join("\n  "));
-  }
-
-  async #waitsOn(node) {
-    const waits = await this.#system.nodeActor(node).call("waits", [], { timeout: EXPLAIN_MS }).catch(() => "");
-    const lines = typeof waits === "string" ? waits.split("\n") : [];
-    return lines.filter((line) => line !== "").map((line) => `${node}: ${line}`);
+    const call = (signal) => ref.call(method, args, { timeout: Infinity, signal });
+    if (!this.#options.detectStuck) return call();
+    const { watched } = await import("./stuck.js");
+    return watched(call, this.#system, this.#pool, this.#host, this.#options.warn);
   }
 }

@@ -7,12 +7,55 @@
  * nobody ran and nothing was on the way at the moment between them (Mattern's four counters). Only
  * something from outside, which a program from the command line has not, could start it again.
  */
+import { ActorError } from "./errors.js";
 
 const INTERVAL_MS = 500;
 /** So many rounds in a row in which only handlers of the host do anything, before somebody is told. */
 const QUIET_ROUNDS = 10;
+/** How long to wait for an explanation of what waits for what. */
+const EXPLAIN_MS = 1000;
 
-export class StuckDetector {
+/**
+ * Makes a call, and ends it when nothing can answer it any more.
+ * @param {(signal: AbortSignal) => Promise<unknown>} call
+ * @param {import("./system.js").System} system
+ * @param {import("./pool.js").Pool} pool
+ * @param {import("./host-node.js").HostNode} host
+ * @param {(line: string) => void} [warn] is told what the program waits for when that is the host alone
+ */
+export async function watched(call, system, pool, host, warn) {
+  const { name, incarnation } = host;
+  const busy = () => host.stats().tasks > 0;
+  const over = new AbortController();
+  let detector;
+  const stuck = new Promise((_, reject) => {
+    // Asked before anything is taken back: afterwards nothing would wait any more.
+    const onStuck = async () => reject(await explain(system));
+    const onQuiet = () => host.waits().forEach((line) => warn?.(line));
+    detector = new StuckDetector(pool, { name, incarnation, busy }, onStuck, onQuiet);
+  });
+  try {
+    return await Promise.race([call(over.signal), stuck]);
+  } finally {
+    detector.stop();
+    over.abort();
+  }
+}
+
+/** Names what waits, node by node: two that wait for each other may be on different ones. */
+async function explain(system) {
+  const what = "the program can never end: every node is idle, no timer is set, and no message is on the way";
+  const waits = await Promise.all(system.nodes().map((node) => waitsOn(node, system)));
+  return new ActorError("deadlock", [what, ...waits.flat()].join("\n  "));
+}
+
+async function waitsOn(node, system) {
+  const waits = await system.nodeActor(node).call("waits", [], { timeout: EXPLAIN_MS }).catch(() => "");
+  const lines = typeof waits === "string" ? waits.split("\n") : [];
+  return lines.filter((line) => line !== "").map((line) => `${node}: ${line}`);
+}
+
+class StuckDetector {
   #pool;
   #host;
   #onStuck;
