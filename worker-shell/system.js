@@ -4,7 +4,6 @@
  */
 import { ActorError, errorText } from "./errors.js";
 import { Events } from "./events.js";
-import { Heartbeat } from "./heartbeat.js";
 import { results } from "./results.js";
 import { HostNode } from "./host-node.js";
 import { currentPlatform } from "./platform.js";
@@ -194,12 +193,17 @@ export class System {
     const module = await compile(this.#platform, wasm);
     const rest = await findRest(this.#platform, module, this.#options);
     await this.#pool.startFirst(count, { module, rest });
-    if (hangTimeout) this.#heartbeat = new Heartbeat(this.#pool, hangTimeout);
+    if (hangTimeout) await this.#watch(hangTimeout);
     if (main === undefined) return;
     this.#program = this.#newProgram();
     await this.#program.load(main, args);
     // Whoever is interested asks for `finished`.
     this.#program.main(args).catch(() => {});
+  }
+
+  async #watch(hangTimeout) {
+    const { Heartbeat } = await import("./heartbeat.js");
+    if (!this.#closing) this.#heartbeat = new Heartbeat(this.#pool, hangTimeout);
   }
 
   /* ---- actors --------------------------------------------------------------------------------- */
