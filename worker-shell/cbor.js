@@ -3,22 +3,13 @@
  * floats of 64 bits, one NaN. The reader takes nothing else and never trusts a count beyond the
  * bytes that are left.
  */
+import * as Major from "./cbor-major.js";
 import { ActorError } from "./errors.js";
 
-/** CBOR's major types. */
-export const Major = Object.freeze({
-  UINT: 0,
-  NEGATIVE: 1,
-  BYTES: 2,
-  TEXT: 3,
-  ARRAY: 4,
-  MAP: 5,
-  TAG: 6,
-  SIMPLE: 7,
-});
-
 /** Tags of envelope.cddl. */
-export const Tag = Object.freeze({ OBJECT: 27, REF: 39, BUFFER: 64 });
+export const OBJECT_TAG = 27;
+export const REF_TAG = 39;
+export const BUFFER_TAG = 64;
 
 /** The most bytes one envelope may have: MC_MAX_FRAME. */
 export const MAX_FRAME = 256 << 20;

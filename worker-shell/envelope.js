@@ -2,11 +2,10 @@
  * Envelopes and the frames they travel in, as envelope.cddl has them. A link is a stream of bytes
  * that may be cut anywhere; a FrameReader puts the frames together again.
  */
-import { MAX_FRAME, Major, Reader, Writer, malformed } from "./cbor.js";
+import * as Major from "./cbor-major.js";
+import { MAX_FRAME, Reader, Writer, malformed } from "./cbor.js";
+import * as Kind from "./kind.js";
 import { encodeValue, encodeValues } from "./value.js";
-
-/** Kinds of envelopes, by their number on the wire. */
-export const Kind = Object.freeze({ HELLO: 0, CALL: 1, CAST: 2, REPLY: 3, ERROR: 4, STOP: 5, CREDIT: 6, CANCEL: 7, PROBE: 8 });
 
 export const WIRE_VERSION = 1;
 /** Calls that wait for one another: MC_MAX_CHAIN. */

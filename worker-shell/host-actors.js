@@ -2,11 +2,12 @@
  * The actors of a host node: finds the one that a message is for, and sends its answers. A host node loads
  * this when the first such message comes.
  */
-import { Kind, encodeProbe, encodeReply, typeHash } from "./envelope.js";
+import { encodeProbe, encodeReply, typeHash } from "./envelope.js";
 import { ActorError, errorText } from "./errors.js";
 import { HostActor } from "./host-actor.js";
 import { encodeRaised, encodeRefusal } from "./host-reply.js";
 import { fromJson, toJson } from "./json.js";
+import * as Kind from "./kind.js";
 import { Prober } from "./probe.js";
 import { randomId } from "./random.js";
 import { Unsettled } from "./unsettled.js";

@@ -14,7 +14,6 @@ import { malformed } from "./cbor.js";
 import { NOTHING, carriedBy } from "./context.js";
 import { Deadlines } from "./deadlines.js";
 import {
-  Kind,
   MAX_CHAIN,
   WIRE_VERSION,
   decodeEnvelope,
@@ -28,6 +27,7 @@ import {
 import { ActorError, errorCodes, errorText } from "./errors.js";
 import { decodeError, decodeResults, outcome } from "./host-answer.js";
 import { HostPeer } from "./host-peer.js";
+import * as Kind from "./kind.js";
 import { PendingCall, checkRequest } from "./pending-call.js";
 import { RefTable, RemoteRef } from "./ref.js";
 import { randomId, randomSecret } from "./random.js";

@@ -11,7 +11,8 @@
  *
  * What cannot be sent is refused with the path to it, before anything was sent.
  */
-import { FLOAT64, Major, NULL, Reader, Tag, malformed } from "./cbor.js";
+import * as Major from "./cbor-major.js";
+import { BUFFER_TAG, FLOAT64, NULL, OBJECT_TAG, REF_TAG, Reader, malformed } from "./cbor.js";
 import { ActorError, RAISED, bareText, errorCodes } from "./errors.js";
 import { RemoteRef, addressKey } from "./ref.js";
 
@@ -120,7 +121,7 @@ class Encoder {
   }
 
   #buffer(value) {
-    this.#writer.tag(Tag.BUFFER);
+    this.#writer.tag(BUFFER_TAG);
     this.#writer.bytes(new Uint8Array(value));
   }
 
@@ -200,7 +201,7 @@ class Encoder {
 
   #ref(address) {
     const writer = this.#writer;
-    writer.tag(Tag.REF);
+    writer.tag(REF_TAG);
     writer.array(5);
     writer.text(address.node);
     writer.uint(address.incarnation);
@@ -210,7 +211,7 @@ class Encoder {
   }
 
   #payload({ codec, text }) {
-    this.#writer.tag(Tag.OBJECT);
+    this.#writer.tag(OBJECT_TAG);
     this.#writer.array(2);
     this.#writer.text(PAYLOAD_TYPE);
     this.#array([codec, text]);
@@ -219,7 +220,7 @@ class Encoder {
   #error(error) {
     if (error.code === RAISED) return this.value(error.value);
     const fields = { code: error.code, message: bareText(error), node: error.node, id: error.id };
-    this.#writer.tag(Tag.OBJECT);
+    this.#writer.tag(OBJECT_TAG);
     this.#writer.array(2);
     this.#writer.text(ERROR_TYPE);
     return this.#record(fields);
@@ -358,9 +359,9 @@ class Decoder {
 
   #tagged() {
     const tag = this.#reader.argument;
-    if (tag === Tag.REF) return this.#ref();
-    if (tag === Tag.BUFFER) return this.#buffer();
-    if (tag === Tag.OBJECT) return this.#nested(Major.TAG);
+    if (tag === REF_TAG) return this.#ref();
+    if (tag === BUFFER_TAG) return this.#buffer();
+    if (tag === OBJECT_TAG) return this.#nested(Major.TAG);
     throw malformed("an unknown tag");
   }
 

@@ -7,6 +7,7 @@ import { after, before, describe, it } from "node:test";
 import { Reader, Writer } from "../../worker-shell/cbor.js";
 import { ActorError } from "../../worker-shell/errors.js";
 import * as wire from "../../worker-shell/envelope.js";
+import * as Kind from "../../worker-shell/kind.js";
 import { RefTable } from "../../worker-shell/ref.js";
 import { decodeValue, encodeValue } from "../../worker-shell/value.js";
 import { anyValue, damaged, randomFrom } from "../support/generate.js";
@@ -139,7 +140,7 @@ describe("C and JavaScript agree on values", () => {
 
 /* ---- envelopes -------------------------------------------------------------------------------- */
 
-const { Kind, decodeEnvelope } = wire;
+const { decodeEnvelope } = wire;
 /** By kind: encodeHello, encodeCall ... */
 const encoders = [];
 for (const [name, kind] of Object.entries(Kind)) encoders[kind] = wire[`encode${name[0]}${name.slice(1).toLowerCase()}`];

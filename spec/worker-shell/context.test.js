@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 
-import { encodeCall, encodeCast, encodeReply, Kind, typeHash } from "../../worker-shell/envelope.js";
+import { encodeCall, encodeCast, encodeReply, typeHash } from "../../worker-shell/envelope.js";
 import { HostNode } from "../../worker-shell/host-node.js";
+import * as Kind from "../../worker-shell/kind.js";
 import { RemoteRef } from "../../worker-shell/ref.js";
 import { RawNode } from "../support/raw-node.js";
 import { fromHex, toHex } from "./vectors.js";

@@ -3,7 +3,6 @@ import { describe, it } from "node:test";
 
 import {
   FrameReader,
-  Kind,
   decodeEnvelope,
   encodeCall,
   encodeCancel,
@@ -17,6 +16,7 @@ import {
   typeHash,
 } from "../../worker-shell/envelope.js";
 import { Reader } from "../../worker-shell/cbor.js";
+import * as Kind from "../../worker-shell/kind.js";
 import { RefTable } from "../../worker-shell/ref.js";
 import { decodeValue, decodeValues } from "../../worker-shell/value.js";
 import { fromHex, toHex, vectors } from "./vectors.js";
