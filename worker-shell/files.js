@@ -1,5 +1,5 @@
 // Files for Lua's io and os: the wasm's file imports over the real file system of Node, or over one
-// in memory where there is none.
+// in memory where there is none: files-node.js has the former.
 //
 //   wasm  --WASI calls and bindings/wasm_files.h-->  Files  --open, read, ...-->  NodeFiles | MemoryFiles
 //
@@ -13,32 +13,27 @@
 //   seek(offset, whence)      whence is 0 start, 1 here, 2 end; returns the new position
 //   close()
 
-// Numbers of WASI, which are those of emscripten's errno.
+// Numbers of WASI, which are those of emscripten's errno. A file system whose files fail for more reasons has those
+// in `errno`.
 const ERRNO = {
-  EACCES: 2, EAGAIN: 6, EBADF: 8, EBUSY: 10, EEXIST: 20, EFBIG: 22, EINVAL: 28, EIO: 29, EISDIR: 31,
-  ELOOP: 32, EMFILE: 33, ENAMETOOLONG: 37, ENFILE: 41, ENODEV: 43, ENOENT: 44, ENOMEM: 48, ENOSPC: 51,
-  ENOSYS: 52, ENOTDIR: 54, ENOTEMPTY: 55, ENXIO: 60, EPERM: 63, EPIPE: 64, EROFS: 69, ESPIPE: 70,
-  ETXTBSY: 74, EXDEV: 75,
+  EBADF: 8, EEXIST: 20, EINVAL: 28, EIO: 29, EISDIR: 31, ENOENT: 44, ENOTDIR: 54, ENOTEMPTY: 55, EPERM: 63, ESPIPE: 70,
 };
 
 // How a file is opened; bindings/wasm_libc.c has the same bits.
-const OPEN = { read: 1, write: 2, create: 4, truncate: 8, append: 16, exclusive: 32 };
+export const OPEN = { read: 1, write: 2, create: 4, truncate: 8, append: 16, exclusive: 32 };
 
-const KIND = { file: 1, directory: 2, other: 3 };
+export const KIND = { file: 1, directory: 2, other: 3 };
 
-function fileError(code) {
+export function fileError(code) {
   return Object.assign(new Error(code), { code });
 }
 
-function errnoOf(error) {
-  const number = ERRNO[error?.code];
+function errnoOf(error, system) {
+  const number = ERRNO[error?.code] ?? system.errno?.[error?.code];
   if (number !== undefined) return number;
   if (typeof error?.code === "string") return ERRNO.EIO;
   throw error; // a mistake of ours, nothing that happened to a file
 }
-
-const STDOUT = 1;
-const SIGPIPE = 13;
 
 /** What `proc_exit` throws through the wasm, whose instance must not be called again. */
 export class ExitStatus {
@@ -57,7 +52,7 @@ export class Files {
   #open;
 
   /**
-   * @param {NodeFiles | MemoryFiles} system
+   * @param {import("./files-node.js").NodeFiles | MemoryFiles} system
    * @param {Record<string, string | undefined>} environment what os.getenv sees
    */
   constructor(system, environment = {}) {
@@ -153,7 +148,7 @@ const wasiCall = (body) =>
       body.apply(this, args);
       return 0;
     } catch (error) {
-      return errnoOf(error);
+      return errnoOf(error, this.system);
     }
   };
 
@@ -163,7 +158,7 @@ const fileCall = (body) =>
     try {
       return body.apply(this, args);
     } catch (error) {
-      return -errnoOf(error);
+      return -errnoOf(error, this.system);
     }
   };
 
@@ -176,11 +171,6 @@ const unlegalized = (args, at) =>
 const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
 const FILETYPE_CHARACTER_DEVICE = 2;
-
-function cpuMs() {
-  const usage = globalThis.process?.cpuUsage?.();
-  return usage ? (usage.user + usage.system) / 1000 : performance.now();
-}
 
 const wasi = {
   fd_write: wasiCall(function (fd, vector, count, written) {
@@ -240,7 +230,7 @@ const wasi = {
     const ms =
       args[0] === CLOCK_REALTIME ? Date.now()
       : args[0] === CLOCK_MONOTONIC ? performance.now()
-      : cpuMs();
+      : (this.system.cpuMs?.() ?? performance.now());
     this.view.setBigUint64(result >>> 0, BigInt(Math.round(ms * 1e3)) * 1000n, true);
   }),
 
@@ -304,143 +294,6 @@ const env = {
   // Views are looked up again at each use.
   emscripten_notify_memory_growth() {},
 };
-
-// --- Node -----------------------------------------------------------------------------------------
-
-/** The real file system, by Node's synchronous calls: they work in workers without an event loop. */
-export class NodeFiles {
-  #fs;
-
-  /** @param {typeof import("node:fs")} fs */
-  constructor(fs) {
-    this.#fs = fs;
-  }
-
-  standard(fd) {
-    let terminal = false;
-    try {
-      terminal = this.#fs.fstatSync(fd).isCharacterDevice();
-    } catch {
-      // Closed by who started us: using it fails then, not starting.
-    }
-    return new NodeHandle(this.#fs, fd, { terminal, standard: true });
-  }
-
-  open(path, flags) {
-    const c = this.#fs.constants;
-    const access = flags & OPEN.write ? (flags & OPEN.read ? c.O_RDWR : c.O_WRONLY) : c.O_RDONLY;
-    const fd = this.#fs.openSync(
-      path,
-      access |
-        (flags & OPEN.create ? c.O_CREAT : 0) |
-        (flags & OPEN.truncate ? c.O_TRUNC : 0) |
-        (flags & OPEN.append ? c.O_APPEND : 0) |
-        (flags & OPEN.exclusive ? c.O_EXCL : 0),
-      0o666,
-    );
-    const stat = this.#fs.fstatSync(fd);
-    return new NodeHandle(this.#fs, fd, {
-      terminal: stat.isCharacterDevice(),
-      seekable: stat.isFile() || stat.isBlockDevice() || stat.isDirectory(),
-      append: (flags & OPEN.append) !== 0,
-    });
-  }
-
-  remove(path) {
-    try {
-      this.#fs.unlinkSync(path);
-    } catch (error) {
-      if (!this.#fs.lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
-      this.#fs.rmdirSync(path);
-    }
-  }
-
-  rename(from, to) {
-    this.#fs.renameSync(from, to);
-  }
-
-  stat(path) {
-    const stat = this.#fs.statSync(path);
-    const kind = stat.isFile() ? KIND.file : stat.isDirectory() ? KIND.directory : KIND.other;
-    return { kind, size: stat.size, modified: Math.floor(stat.mtimeMs / 1000) };
-  }
-
-  list(path) {
-    return this.#fs.readdirSync(path, { encoding: "buffer" });
-  }
-
-  cwd() {
-    return process.cwd();
-  }
-}
-
-// Node has no seek: a handle keeps its own position and says it at each read and write. Standard
-// streams and pipes have none; there the operating system keeps it.
-class NodeHandle {
-  #fs;
-  #fd;
-  #position;
-  #append;
-  #standard;
-
-  constructor(fs, fd, { terminal, seekable = false, append = false, standard = false }) {
-    this.#fs = fs;
-    this.#fd = fd;
-    this.terminal = terminal;
-    this.#position = seekable ? 0 : null;
-    this.#append = append;
-    this.#standard = standard;
-  }
-
-  read(bytes) {
-    const n = this.#patiently(() => {
-      try {
-        return this.#fs.readSync(this.#fd, bytes, 0, bytes.length, this.#position);
-      } catch (error) {
-        if (error.code === "EOF") return 0; // how Windows says it
-        throw error;
-      }
-    });
-    if (this.#position !== null) this.#position += n;
-    return n;
-  }
-
-  write(bytes) {
-    const position = this.#append ? null : this.#position;
-    for (let done = 0; done < bytes.length; ) {
-      done += this.#patiently(() =>
-        this.#fs.writeSync(
-          this.#fd, bytes, done, bytes.length - done, position === null ? null : position + done));
-    }
-    if (this.#position === null) return;
-    this.#position = this.#append ? this.#fs.fstatSync(this.#fd).size : position + bytes.length;
-  }
-
-  seek(offset, whence) {
-    if (this.#position === null) throw fileError("ESPIPE");
-    const base = [0, this.#position, whence === 2 ? this.#fs.fstatSync(this.#fd).size : 0][whence];
-    if (base === undefined || base + offset < 0) throw fileError("EINVAL");
-    return (this.#position = base + offset);
-  }
-
-  close() {
-    if (!this.#standard) this.#fs.closeSync(this.#fd);
-  }
-
-  // A standard stream may be in non-blocking mode, set by whoever shares it: wait until it is ready.
-  #patiently(attempt) {
-    for (let waitMs = 1; ; waitMs = Math.min(waitMs * 2, 20)) {
-      try {
-        return attempt();
-      } catch (error) {
-        // Other programs die of SIGPIPE when nobody reads their output any more; Node ignores it.
-        if (error.code === "EPIPE" && this.#fd === STDOUT) throw new ExitStatus(128 + SIGPIPE);
-        if (error.code !== "EAGAIN") throw error;
-        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitMs);
-      }
-    }
-  }
-}
 
 // --- memory ---------------------------------------------------------------------------------------
 

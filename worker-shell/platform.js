@@ -1,5 +1,5 @@
 /** Where Mooncast runs: what differs between a page and Node stands behind one object. */
-import { Files, MemoryFiles } from "./files.js";
+import { makeFiles } from "./files-page.js";
 
 /**
  * @typedef {object} ThreadEvents
@@ -14,7 +14,7 @@ import { Files, MemoryFiles } from "./files.js";
  * @property {(source: string | URL) => Promise<WebAssembly.Module>} compile
  * @property {((source: string) => WebAssembly.Module) | undefined} loadRest in the host's own thread, where it can wait
  * @property {(source: string | URL) => string} address what workers find it by
- * @property {(start: object, output: (fd: number, bytes: Uint8Array) => void) => Files} makeFiles
+ * @property {(start: object, output: (fd: number, bytes: Uint8Array) => void) => import("./files.js").Files} makeFiles
  *   for a node in the host's own thread
  * @property {boolean} readsFiles whether nodes can read the program's file by themselves
  */
@@ -71,11 +71,7 @@ const webPlatform = {
       : new Worker(new URL("./worker.js", import.meta.url), { type: "module", name });
     return new WebThread(worker, events);
   },
-  makeFiles({ files }, output) {
-    const stdout = (bytes) => output(1, bytes);
-    const stderr = (bytes) => output(2, bytes);
-    return new Files(new MemoryFiles({ stdout, stderr, files }));
-  },
+  makeFiles,
   compile,
   loadRest: undefined,
   // Workers have another base.

@@ -5,9 +5,9 @@
 import fs from "node:fs";
 
 import { decodeEnvelope, encodeCall, encodeCast, encodeHello, FrameReader, typeHash } from "../../worker-shell/envelope.js";
-import { Files, NodeFiles } from "../../worker-shell/files.js";
+import { Files } from "../../worker-shell/files.js";
 import * as Kind from "../../worker-shell/kind.js";
-import { loadRest } from "../../worker-shell/files-node.js";
+import { NodeFiles, loadRest } from "../../worker-shell/files-node.js";
 import { encodeConfig, NodeInstance } from "../../worker-shell/node-instance.js";
 import { RemoteRef } from "../../worker-shell/ref.js";
 import { decodeValue, decodeValues } from "../../worker-shell/value.js";

@@ -3,7 +3,8 @@ import fs from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { ExitStatus, Files, MemoryFiles, NodeFiles } from "../../worker-shell/files.js";
+import { ExitStatus, Files, MemoryFiles } from "../../worker-shell/files.js";
+import { NodeFiles } from "../../worker-shell/files-node.js";
 
 const READ = 1, WRITE = 2, CREATE = 4, TRUNCATE = 8, APPEND = 16, EXCLUSIVE = 32;
 
