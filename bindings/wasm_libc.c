@@ -191,6 +191,45 @@ static uint32_t temp_ret;
 __attribute__((weak)) void setTempRet0(uint32_t value) { temp_ret = value; }
 __attribute__((weak)) uint32_t getTempRet0(void) { return temp_ret; }
 
+/* ---- strings ---------------------------------------------------------------------------------- */
+
+/* Simple where emscripten's are fast for long strings: Lua has paths, formats and numerals for these. */
+size_t strspn(const char *s, const char *accept) {
+  size_t len = 0;
+  while (s[len] && strchr(accept, s[len])) len++;
+  return len;
+}
+
+size_t strcspn(const char *s, const char *reject) {
+  size_t len = 0;
+  while (s[len] && !strchr(reject, s[len])) len++;
+  return len;
+}
+
+char *strpbrk(const char *s, const char *accept) {
+  s += strcspn(s, accept);
+  return *s ? (char *)s : NULL;
+}
+
+char *strstr(const char *s, const char *wanted) {
+  size_t len = strlen(wanted);
+  for (;; s++) {
+    if (strncmp(s, wanted, len) == 0) return (char *)s;
+    if (!*s) return NULL;
+  }
+}
+
+char *strchr(const char *s, int wanted) {
+  for (;; s++) {
+    if (*s == (char)wanted) return (char *)s;
+    if (!*s) return NULL;
+  }
+}
+
+__attribute__((no_builtin)) char *strcpy(char *restrict to, const char *restrict from) {
+  return memcpy(to, from, strlen(from) + 1);
+}
+
 /* ---- memset ---------------------------------------------------------------------------------- */
 
 /* Eight bytes at a time: emscripten's was a tenth of the time of a call to another node. */
