@@ -133,7 +133,7 @@ WASM_CFLAGS = -O3 $(foreach f,$(HOT),-mllvm -force-remove-attribute=$(f):minsize
 C_STACK := 1048576
 WASM_EXPORTS := _mc_open,_mc_buffer,_mc_peer,_mc_deliver,_mc_run,_mc_step,_mc_peer_down,_mc_close
 # -Oz here costs no speed that could be measured, and takes 8 kB off the download.
-WASM_LDFLAGS = -Oz --no-entry -sSTANDALONE_WASM -sSUPPORT_LONGJMP=wasm -sALLOW_MEMORY_GROWTH \
+WASM_LDFLAGS = -Oz -sMALLOC=emmalloc --no-entry -sSTANDALONE_WASM -sSUPPORT_LONGJMP=wasm -sALLOW_MEMORY_GROWTH \
   -sINITIAL_MEMORY=2097152 -sMAXIMUM_MEMORY=2147483648 -sABORTING_MALLOC=0 \
   -s$(STACK_SETTING)=$(C_STACK) -Wl,--stack-first -sERROR_ON_UNDEFINED_SYMBOLS=0 -sWARN_ON_UNDEFINED_SYMBOLS=0 \
   -sEXPORTED_FUNCTIONS=$(WASM_EXPORTS)

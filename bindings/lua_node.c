@@ -80,18 +80,21 @@ bool mc__lua_try_push(lua_State *L, lua_CFunction f, void *arg) {
   return status == LUA_OK;
 }
 
+/* Weak: bindings/wasm_alloc.c has another. */
+__attribute__((weak)) void *mc__lua_resize(void *block, size_t osize, size_t nsize) {
+  (void)osize;
+  if (nsize) return realloc(block, nsize);
+  free(block);
+  return NULL;
+}
+
 void *mc__lua_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
   mc__lua_memory *m = ud;
   size_t had = ptr ? osize : 0; /* without a block osize is a kind of object */
   if (nsize > had && m->max && m->used - had + nsize > m->max) return NULL;
-  void *block = NULL;
-  if (nsize) {
-    block = realloc(ptr, nsize);
-    if (!block && nsize > had) return NULL;
-    if (!block) block = ptr; /* Lua relies on that shrinking cannot fail */
-  } else {
-    free(ptr);
-  }
+  void *block = mc__lua_resize(ptr, had, nsize);
+  if (!block && nsize > had) return NULL;
+  if (!block && nsize) block = ptr; /* Lua relies on that shrinking cannot fail */
   m->used += nsize - had;
   return block;
 }

@@ -211,6 +211,8 @@ struct mc_lua {
 
 /* lua_node.c */
 void *mc__lua_alloc(void *memory, void *ptr, size_t osize, size_t nsize);
+/* The memory behind it, which does not count: as lua_Alloc, but osize is 0 for a new block. */
+void *mc__lua_resize(void *block, size_t osize, size_t nsize);
 /* Raises when the node is closed; peek returns NULL then. */
 mc_lua *mc__lua_of(lua_State *L);
 mc_lua *mc__lua_peek(lua_State *L);

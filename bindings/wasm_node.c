@@ -43,9 +43,7 @@ static void make_room_behind(size_t more) {
 static void *host_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
   (void)ud;
   if (ptr && nsize > osize) make_room_behind(nsize - osize);
-  if (nsize) return realloc(ptr, nsize);
-  free(ptr);
-  return NULL;
+  return mc__lua_resize(ptr, osize, nsize);
 }
 
 static double host_now(void *ud) {
