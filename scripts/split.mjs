@@ -10,12 +10,14 @@ import { binaryen } from "./binaryen.mjs";
 import { readList } from "./rest-list.mjs";
 import { squeeze } from "./squeeze.mjs";
 import { parse } from "./wasm-calls.mjs";
-import { moveData } from "./wasm-data.mjs";
+import { memoryOf, moveData } from "./wasm-data.mjs";
 import { standIns } from "./wasm-stand-ins.mjs";
+import { stringsOf } from "./wasm-strings.mjs";
 
 const [whole, list, first, rest] = process.argv.slice(2);
 const { functions: listed, modules } = readList(list);
-const { callers, kept } = parse(binaryen("wasm-dis", whole, "-o", "-"));
+const wholeText = binaryen("wasm-dis", whole, "-o", "-");
+const { callers, kept } = parse(wholeText);
 
 const moved = new Set(listed.filter((name) => callers.has(name)));
 // Until nothing follows any more.
@@ -39,8 +41,15 @@ for (const file of [first, rest]) {
   binaryen("wasm-opt", file, "-Oz", "--strip-debug", "--strip-producers", "--strip-target-features", "-o", file);
 }
 
-// Where the sources of those modules lay in memory are zeros until the second part, when it comes, puts them there.
-const sources = [...modules].map((path) => Buffer.from(squeeze(readFileSync(path, "utf8"))));
-const parts = moveData(readFileSync(first), readFileSync(rest), sources);
+// Where those modules' sources and those functions' messages lay in memory are zeros until the second part,
+// when it comes, puts them there.
+const memory = memoryOf(readFileSync(whole));
+const sources = [...modules].map((path) => {
+  const bytes = Buffer.from(squeeze(readFileSync(path, "utf8")));
+  const at = memory.bytes.indexOf(bytes);
+  if (at < 0) throw new Error(`the wasm has not ${path}`);
+  return { address: memory.start + at, bytes };
+});
+const parts = moveData(readFileSync(first), readFileSync(rest), [...sources, ...stringsOf(wholeText, moved, memory)]);
 writeFileSync(first, parts.from);
 writeFileSync(rest, parts.to);

@@ -71,32 +71,43 @@ const dataSection = (list) => ({
   ]),
 });
 
-/** Cuts the piece out of the one segment that has it. @returns {{ address: number, bytes: Buffer }} */
-function cut(list, piece) {
-  for (const [i, { address, bytes }] of list.entries()) {
-    const at = bytes.indexOf(piece);
-    if (at < 0) continue;
-    const after = at + piece.length;
-    const left = [
-      { address, bytes: bytes.subarray(0, at) },
-      { address: address + after, bytes: bytes.subarray(after) },
-    ];
-    list.splice(i, 1, ...left.filter((segment) => segment.bytes.length > 0));
-    return { address: address + at, bytes: piece };
-  }
-  throw new Error(`no segment has ${JSON.stringify(piece.toString("latin1", 0, 60))}`);
+// What a segment of its own takes is less than so many zeros.
+const WORTH_CUTTING = 64;
+
+/** Takes the piece out of the segments, or leaves zeros in its place. */
+function blank(list, { address, bytes }) {
+  const end = address + bytes.length;
+  return list.flatMap((segment) => {
+    const from = Math.max(address, segment.address);
+    const to = Math.min(end, segment.address + segment.bytes.length);
+    if (from >= to) return [segment];
+    const before = segment.bytes.subarray(0, from - segment.address);
+    const after = segment.bytes.subarray(to - segment.address);
+    if (to - from < WORTH_CUTTING) {
+      return [{ address: segment.address, bytes: Buffer.concat([before, Buffer.alloc(to - from), after]) }];
+    }
+    return [{ address: segment.address, bytes: before }, { address: to, bytes: after }].filter((part) => part.bytes.length > 0);
+  });
 }
 
-/** @param {Buffer} from @param {Buffer} to which has no data yet @param {Buffer[]} pieces */
+/** The memory's first content: where it begins, and its bytes. */
+export function memoryOf(wasm) {
+  const list = segments(sections(wasm).find(({ id }) => id === DATA).content);
+  const start = Math.min(...list.map(({ address }) => address));
+  const bytes = Buffer.alloc(Math.max(...list.map((segment) => segment.address + segment.bytes.length)) - start);
+  for (const segment of list) segment.bytes.copy(bytes, segment.address - start);
+  return { start, bytes };
+}
+
+/** @param {Buffer} from @param {Buffer} to which has no data yet @param {{ address: number, bytes: Buffer }[]} pieces */
 export function moveData(from, to, pieces) {
   const left = sections(from);
-  const list = segments(left.find(({ id }) => id === DATA).content);
-  const moved = pieces.map((piece) => cut(list, piece));
+  const list = pieces.reduce(blank, segments(left.find(({ id }) => id === DATA).content));
   const changed = left.map((section) =>
     section.id === DATA ? dataSection(list) : section.id === DATA_COUNT ? { id: DATA_COUNT, content: encode(list.length) } : section);
   const there = sections(to);
   if (there.some(({ id }) => id === DATA || id === DATA_COUNT)) throw new Error("the second part has data already");
   // Custom sections may follow.
   const code = there.findIndex(({ id }) => id === 10) + 1;
-  return { from: assemble(from, changed), to: assemble(to, [...there.slice(0, code), dataSection(moved), ...there.slice(code)]) };
+  return { from: assemble(from, changed), to: assemble(to, [...there.slice(0, code), dataSection(pieces), ...there.slice(code)]) };
 }
