@@ -226,8 +226,9 @@ static void put_decimal(sink *out, const spec *s, const char *sign, double value
   fill(out, ' ', spaces);
 }
 
-// %a: 0x1.8p+1
-static void put_hexadecimal(sink *out, const spec *s, const char *sign, double value) {
+// %a: 0x1.8p+1. By itself, so that it can be in the wasm's second part.
+__attribute__((noinline)) static void put_hexadecimal(sink *out, const spec *s,
+                                                      const char *sign, double value) {
   int exponent, digits = s->precision;
   uint64_t whole = (uint64_t)ldexp(frexp(value, &exponent), 53);
   exponent = whole ? exponent - 1 : 0;

@@ -34,17 +34,19 @@ local function fnv1a(hash, bytes)
 end
 
 local function canonical_number(value)
-  if math.type(value) == "integer" then return ("<c1i8"):pack("i", value) end
+  if math.type(value) == "integer" then return ("i%d;"):format(value) end
   if value ~= value then return "nan" end -- its sign and payload are the machine's
-  return ("<c1d"):pack("f", value)
+  return ("f%.17g;"):format(value)
 end
+
+local function canonical_text(letter, text) return ("%s%d:%s"):format(letter, #text, text) end
 
 local function canonical_leaf(value, ref_id)
   local kind = type(value)
   if kind == "number" then return canonical_number(value) end
-  if kind == "string" then return ("<c1s8"):pack("s", value) end
+  if kind == "string" then return canonical_text("s", value) end
   if kind == "boolean" then return value and "t" or "b" end
-  return ("<c1s8"):pack("r", tostring(ref_id(value)))
+  return canonical_text("r", tostring(ref_id(value)))
 end
 
 local function hash_value(hash, value, ref_id)
@@ -52,7 +54,7 @@ local function hash_value(hash, value, ref_id)
     return fnv1a(hash, canonical_leaf(value, ref_id))
   end
   local keys = version.sorted_keys(value)
-  hash = fnv1a(hash, ("<c1I8"):pack("{", #keys))
+  hash = fnv1a(hash, ("{%d;"):format(#keys))
   for _, key in ipairs(keys) do
     hash = fnv1a(hash, canonical_leaf(key, ref_id))
     hash = hash_value(hash, value[key], ref_id)
