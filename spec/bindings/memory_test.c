@@ -94,7 +94,7 @@ static mc_system *open_system(char *why, size_t why_size) {
   config.workers = 2;
   config.threads = false;
   config.call_timeout_ms =
-      1500; /* an answer that got lost becomes a timeout, which is refused */
+      20000; /* an answer that got lost becomes a timeout, which is refused */
   config.log = count_log;
   config.open = register_point;
   return mc_system_new(&config, why, why_size);
