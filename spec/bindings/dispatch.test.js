@@ -4,13 +4,13 @@ import { beforeEach, describe, it } from "node:test";
 
 import {
   FrameReader,
-  Kind,
   decodeEnvelope,
   encodeError,
   encodeHello,
   encodeReply,
   typeHash,
 } from "../../worker-shell/envelope.js";
+import * as Kind from "../../worker-shell/kind.js";
 import { RemoteRef } from "../../worker-shell/ref.js";
 import { RawNode } from "../support/raw-node.js";
 import { fromHex, toHex, vectors } from "../worker-shell/vectors.js";
