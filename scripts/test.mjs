@@ -20,10 +20,10 @@ const jsTests = jsFiles().filter((path) => !/^spec\/(browser|package)\//.test(pa
 // What must hold whatever calls are encoded in.
 const calls = ["call", "cast", "error", "ref", "signature"].map((name) => `spec/bindings/${name}_spec.lua`);
 
-/** Both suites in a page of a browser, cross-origin isolated or not. */
-const browser = (engine, mode) => ({
-  name: `${engine}, ${mode}`,
-  run: ["env", `ENGINES=${engine}`, `MODES=${mode}`, make, "-s", "test-browsers"],
+/** Suites in a page of a browser, cross-origin isolated or not. */
+const browser = (engine, mode, suites) => ({
+  name: `${engine}, ${mode}, ${suites}`,
+  run: ["env", `ENGINES=${engine}`, `MODES=${mode}`, `SUITES=${suites}`, make, "-s", "test-browsers"],
 });
 
 const suites = [
@@ -71,10 +71,13 @@ const suites = [
   },
   { name: "JavaScript", build: [make, "-s", "dist", "component", "web-build"], run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
   { name: "package", build: [make, "-s", "test-package-build"], run: [make, "-s", "test-package"] },
-  // `make test-browsers` runs every engine in both modes.
-  browser("chromium", "isolated"),
-  browser("firefox", "plain"),
-  browser("webkit", "isolated"),
+  // `make test-browsers` runs both suites in every engine and mode; the one in Lua hardly knows what it runs in.
+  browser("chromium", "isolated", "js,lua"),
+  browser("chromium", "plain", "js"),
+  browser("firefox", "isolated", "js"),
+  browser("firefox", "plain", "js,lua"),
+  browser("webkit", "isolated", "js,lua"),
+  browser("webkit", "plain", "js"),
 ];
 
 const TIME_LIMIT_MS = 15 * 60 * 1000;
