@@ -17,27 +17,20 @@ const root = fileURLToPath(new URL("../", import.meta.url));
 const from = (name) => `${root}worker-shell/${name}`;
 const out = `${root}dist`;
 
-/** In dist/ the wasm is a neighbour. */
-const wasmBeside = {
-  name: "wasm-beside",
+/** Other addresses in a module, as neighbours in dist/ have them. */
+const readdressed = (name, from, to) => ({
+  name: `readdressed-${name}`,
   setup({ onLoad }) {
-    onLoad({ filter: /[\\/]wasm-url\.js$/ }, async ({ path }) => {
-      const contents = (await readFile(path, "utf8")).replaceAll("../build/", "./");
+    onLoad({ filter: new RegExp(`[\\\\/]${name}\\.js$`) }, async ({ path }) => {
+      const contents = (await readFile(path, "utf8")).replaceAll(from, to);
       return { contents };
     });
   },
-};
+});
 
+const wasmBeside = readdressed("wasm-url", "../build/", "./");
 /** Workers of Node run the script. */
-const workerScript = {
-  name: "worker-script",
-  setup({ onLoad }) {
-    onLoad({ filter: /[\\/]platform-node\.js$/ }, async ({ path }) => {
-      const contents = (await readFile(path, "utf8")).replace("./worker-node.js", "./worker-node.cjs");
-      return { contents };
-    });
-  },
-};
+const workerScript = readdressed("platform-node", "./worker-node.js", "./worker-node.cjs");
 
 /** A bundler for pages must not even see Node's modules. */
 const withoutNode = {

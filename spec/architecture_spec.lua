@@ -78,7 +78,7 @@ end
 
 -- Those that a page loads as well have nothing of Node.
 local NODE_ONLY <const> = set_of [[worker-shell/cli.js worker-shell/repl.js worker-shell/platform-node.js
-  worker-shell/worker-node.js worker-shell/node-files.js]]
+  worker-shell/worker-node.js]]
 
 local function is_node_only(path) return NODE_ONLY[path] or path:find "%-node%.js$" or path:find "/serve[^/]*%.js$" end
 

@@ -138,17 +138,22 @@ export class HostNode {
   }
 
   async #loadActors() {
-    const early = this.#early;
+    let failure;
     try {
       const { HostActors } = await import("./host-actors.js");
-      if (this.#closed) return;
       this.#actors = this.#makeActors(HostActors);
-      for (const message of early) this.#actors.receive(...message);
     } catch (error) {
-      // Whoever asks is told: its link is dropped.
-      for (const peer of new Set(early.map(([peer]) => peer))) this.#drop(peer, error);
+      failure = error;
     }
-    this.#early = [];
+    for (const [peer, ...message] of this.#early.splice(0)) {
+      if (this.#closed || peer.down) continue;
+      try {
+        if (failure) throw failure;
+        this.#actors.receive(peer, ...message);
+      } catch (error) {
+        this.#drop(peer, error); // whoever asks is told
+      }
+    }
   }
 
   stats() {
