@@ -14,7 +14,8 @@
  *
  * so that either the receiver sees the data in its last look or the sender sees ASLEEP. A full ring
  * turns the same around: the sender leaves its doorbell in word 33 and looks once more; the receiver
- * takes it when half of the ring is free. Doorbell words are 64 bytes apart: word 0 is the state,
+ * takes it when half of the ring is free. It may take it late, when the ring is full again: who looks
+ * before it sleeps and finds its doorbell gone tries anew. Doorbell words are 64 bytes apart: word 0 is the state,
  * word 1 counts the messages that the host has posted to this node, which only its event loop can read.
  */
 
@@ -129,9 +130,9 @@ export class RingWriter extends RingEnd {
     this.buffer = buffer;
   }
 
-  /** Whether bytes were refused and there is room for them now. */
+  /** Whether bytes were refused and are to be written anew: there is room, or the receiver will not tell when there is. */
   get unblocked() {
-    return this.#blocked && this.#room() > 0;
+    return this.#blocked && (this.#room() > 0 || Atomics.load(this.words, WAITING) === 0);
   }
 
   #room() {
