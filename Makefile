@@ -181,7 +181,7 @@ else
 # that only one of the two goes to the second part. Each part is optimized again by itself.
 $(W)/whole.wasm: $(W)/objects.txt $(WASM_OBJECTS) $(SELF)
 	$(EMCC) $(WASM_LDFLAGS) --profiling-funcs -sBINARYEN_EXTRA_PASSES=--one-caller-inline-max-function-size=1 -o $@ @$<
-$(WASM): $(W)/whole.wasm bindings/rest.txt $(addprefix scripts/,split.mjs wasm-calls.mjs wasm-data.mjs wasm-stand-ins.mjs rest-list.mjs squeeze.mjs)
+$(WASM): $(W)/whole.wasm bindings/rest.txt $(addprefix scripts/,split.mjs wasm-calls.mjs wasm-by-table.mjs wasm-data.mjs wasm-stand-ins.mjs rest-list.mjs squeeze.mjs)
 	node scripts/split.mjs $< bindings/rest.txt $@ $(@:.wasm=-rest.wasm)
 endif
 

@@ -10,6 +10,7 @@ import { binaryen } from "./binaryen.mjs";
 import { readList } from "./rest-list.mjs";
 import { squeeze } from "./squeeze.mjs";
 import { parse } from "./wasm-calls.mjs";
+import { callByTable } from "./wasm-by-table.mjs";
 import { memoryOf, moveData } from "./wasm-data.mjs";
 import { standIns } from "./wasm-stand-ins.mjs";
 import { stringsOf } from "./wasm-strings.mjs";
@@ -34,10 +35,12 @@ const functions = `${whole}.rest`;
 writeFileSync(functions, [...moved].join("\n"));
 binaryen("wasm-split", whole, `--split-funcs=@${functions}`, `--import-namespace=${part}`,
   `--placeholder-namespace=${part}`, "--export-prefix=%", "-o1", first, "-o2", rest);
-const text = `${whole}.first`;
-writeFileSync(text, standIns(binaryen("wasm-dis", first, "-o", "-"), part));
-binaryen("wasm-as", text, "-o", first);
-for (const file of [first, rest]) {
+const textOf = (file) => binaryen("wasm-dis", file, "-o", "-");
+const linked = callByTable(standIns(textOf(first), part), textOf(rest), part);
+for (const [file, text] of [[first, linked.first], [rest, linked.rest]]) {
+  const source = `${whole}.wat`;
+  writeFileSync(source, text);
+  binaryen("wasm-as", source, "-o", file);
   binaryen("wasm-opt", file, "-Oz", "--strip-debug", "--strip-producers", "--strip-target-features", "-o", file);
 }
 

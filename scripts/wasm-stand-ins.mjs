@@ -1,4 +1,5 @@
 /** What stands in the table for functions of the wasm's second part, in the first part's text. */
+import { callOf } from "./wasm-by-table.mjs";
 
 /**
  * wasm-split imports a function for each, so that instantiating would make hundreds in JavaScript. These are instead
@@ -13,12 +14,8 @@ export function standIns(text, part) {
   const at = text.indexOf(` (import "${part}"`);
   const without = (text.slice(0, at) + load + text.slice(at)).replace(imported, "");
   // Alike beside alike: they compress better.
-  const functions = found.sort((a, b) => (a.type < b.type ? -1 : a.type > b.type ? 1 : 0)).map(standIn);
+  const functions = found
+    .sort((a, b) => (a.type < b.type ? -1 : a.type > b.type ? 1 : 0))
+    .map(({ index, name, type }) => callOf({ func: name, type, place: index, before: "(call $load) " }));
   return without.replace(/\)\s*$/, `${functions.join("\n")}\n)\n`);
-}
-
-function standIn({ index, name, type }) {
-  const params = /\(param ([^)]*)\)/.exec(type)?.[1].split(" ") ?? [];
-  const args = params.map((_, i) => `(local.get ${i}) `).join("");
-  return ` (func ${name}${type} (call $load) (call_indirect${type} ${args}(i32.const ${index})))`;
 }

@@ -1,6 +1,5 @@
 /** What a Lua node needs of Node: files, and the wasm's second part. */
 import fs from "node:fs";
-import { fileURLToPath } from "node:url";
 
 import { ExitStatus, Files, KIND, OPEN, fileError } from "./files.js";
 
@@ -184,7 +183,7 @@ export function makeFiles({ capture }, output) {
 }
 
 /** Of a file that is given as a path or as a URL. */
-export const pathOf = (source) => (source instanceof URL || /^file:/.test(source) ? fileURLToPath(source) : source);
+export const pathOf = (source) => (/^file:/.test(source) ? new URL(source) : source);
 
 /** The wasm's second part. */
 export function loadRest(source) {

@@ -13,4 +13,6 @@ const post = (message, transfer) => parentPort.postMessage(message, transfer);
 // Deno's can be read in the event loop only.
 const poll = parentPort instanceof MessagePort ? () => receiveMessageOnPort(parentPort)?.message : undefined;
 const shell = new NodeShell(post, makeFiles, loadRest, poll);
+// The event loop would bring the first message 1 ms later.
+shell.receive(poll?.());
 parentPort.on("message", (message) => shell.receive(message));
