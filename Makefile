@@ -491,7 +491,7 @@ $(B)/npm-package.stamp: spec/package/package.json spec/package/package-lock.json
 .PHONY: test-package test-package-build
 test-package-build: dist $(B)/npm-package.stamp $(B)/deps-browsers.stamp
 test-package: test-package-build
-	@node --test --test-reporter=spec spec/package/package.test.js
+	@node scripts/js-tests.mjs spec/package/package.test.js
 
 .PHONY: test
 test:

@@ -1,8 +1,8 @@
 // Runs every test suite, one after the other, and adds them up: `make test`.
 //
 // A suite is a command whose output tells how many passed and failed: "N passed, N failed" on a
-// line of its own, or what node's test runner prints. One that fails without saying which test,
-// crashes, takes too long or runs no test counts as a failure more. The last line is the sum.
+// line of its own. One that fails without saying which test, crashes, takes too long or runs no test
+// counts as a failure more. What failed is told once more at the end. The last line is the sum.
 import { spawn } from "node:child_process";
 
 import { jsFiles } from "../spec/browser/suites.js";
@@ -69,7 +69,7 @@ const suites = [
     build: [make, "-s", "counts-build"],
     run: [make, "-s", "counts"],
   },
-  { name: "JavaScript", build: [make, "-s", "dist", "component", "web-build"], run: ["node", "--test", "--test-reporter=spec", ...jsTests] },
+  { name: "JavaScript", build: [make, "-s", "dist", "component", "web-build"], run: ["node", "scripts/js-tests.mjs", ...jsTests] },
   { name: "package", build: [make, "-s", "test-package-build"], run: [make, "-s", "test-package"] },
   // `make test-browsers` runs both suites in every engine and mode; the one in Lua hardly knows what it runs in.
   browser("chromium", "isolated", "js,lua"),
@@ -116,36 +116,52 @@ function execute(command) {
 }
 
 function count(output) {
-  const own = [...output.matchAll(/^(\d+) passed, (\d+) failed$/gm)].at(-1);
-  if (own) return { passed: Number(own[1]), failed: Number(own[2]) };
-  const node = (word) => Number(output.match(new RegExp(`^\\S+ ${word} (\\d+)$`, "m"))?.[1] ?? 0);
-  return { passed: node("pass"), failed: node("fail") + node("cancelled") };
+  const [, passed, failed] = [...output.matchAll(/^(\d+) passed, (\d+) failed$/gm)].at(-1) ?? [0, 0, 0];
+  return { passed: Number(passed), failed: Number(failed) };
+}
+
+// What went wrong, for those who see the end of a log only: "FAILED test" and what follows it, else the last lines.
+const LINES = { each: 12, last: 30, all: 80, width: 300 };
+
+function failures(output) {
+  const lines = output.trimEnd().split("\n");
+  const found = [];
+  let left = 0;
+  for (const line of lines) {
+    if (line.startsWith("FAILED ")) left = LINES.each;
+    else if (/^(ok |begins |pending |--- |\d+ passed)/.test(line)) left = 0;
+    if (left-- > 0) found.push(line);
+  }
+  const shown = found.length > 0 ? found.slice(0, LINES.all) : lines.slice(-LINES.last);
+  return shown.map((line) => line.slice(0, LINES.width)).join("\n");
 }
 
 async function runSuite({ build, run }) {
   const built = build ? await execute(build) : { problem: null };
-  if (built.problem) return { passed: 0, failed: 1, problem: `build: ${built.problem}` };
+  if (built.problem) return { passed: 0, failed: 1, problem: `build: ${built.problem}`, output: built.output };
   const { output, problem } = await execute(run);
   const { passed, failed } = count(output);
-  if (failed === 0 && problem) return { passed, failed: 1, problem };
-  if (failed === 0 && passed === 0) return { passed, failed: 1, problem: "ran no test" };
-  return { passed, failed, problem: null };
+  if (failed === 0 && problem) return { passed, failed: 1, problem, output };
+  if (failed === 0 && passed === 0) return { passed, failed: 1, problem: "ran no test", output };
+  return { passed, failed, problem: null, output };
 }
 
 const lines = [];
+const problems = [];
 const total = { passed: 0, failed: 0 };
 for (const suite of suites) {
   console.log(`--- ${suite.name}`);
   const start = performance.now();
-  const { passed, failed, problem } = await runSuite(suite);
+  const { passed, failed, problem, output } = await runSuite(suite);
   const seconds = ((performance.now() - start) / 1000).toFixed(1);
   total.passed += passed;
   total.failed += failed;
+  if (failed) problems.push(`--- ${suite.name}\n${failures(output)}`);
   lines.push(
     `${failed ? "FAILED" : "ok    "} ${suite.name}: ${passed} of ${passed + failed} in ${seconds} s` +
       (problem ? ` (${problem})` : ""),
   );
 }
-console.log(`---\n${lines.join("\n")}`);
+console.log(["---", ...lines, ...problems].join("\n"));
 process.exitCode = total.failed === 0 ? 0 : 1;
 console.log(`${total.passed} passed, ${total.failed} failed`);
