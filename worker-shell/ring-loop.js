@@ -182,13 +182,15 @@ export class RingLoop {
   #refuse(reader) {
     if (reader.dropped) return;
     reader.dropped = true;
+    // The node sends nothing there any more: room in that ring is no reason to wake.
+    this.#writers.delete(reader.peer);
     this.malformed(reader.peer);
   }
 
   #anything() {
     if (this.#hostWaits()) return true;
     for (const reader of this.#readers) if (reader.ring.available > 0) return true;
-    for (const writer of this.#writers.values()) if (writer.unblocked) return true;
+    if (this.#blocked) for (const writer of this.#writers.values()) if (writer.unblocked) return true;
     return false;
   }
 
