@@ -126,7 +126,9 @@ export class SampleRing {
     if (clears !== this.#clears) {
       this.#clears = clears;
       this.#playing = false;
-      Atomics.store(words, READ, Atomics.load(words, CLEARED));
+      // Up to there it may have read already, and on: when the writer clears again between the two looks.
+      const cleared = Atomics.load(words, CLEARED);
+      if (((cleared - Atomics.load(words, READ)) | 0) > 0) Atomics.store(words, READ, cleared);
     }
     return Atomics.load(words, READ);
   }

@@ -92,6 +92,31 @@ describe("a ring of samples", () => {
     assert.equal(read(ring).to[0][0], 1000);
   });
 
+  // The reader has seen the first clearing and not yet how far it goes.
+  it("plays nothing twice when it is cleared again at that very moment", () => {
+    const ring = ringOf(1024);
+    ring.write(ramp(1, 300));
+    ring.clear();
+    const { load } = Atomics;
+    Atomics.load = (words, word) => {
+      const value = load(words, word);
+      if (word !== 2) return value;
+      Atomics.load = load;
+      ring.write(ramp(301, 200));
+      ring.clear();
+      ring.write(ramp(501, 500));
+      ring.finish();
+      return value;
+    };
+    try {
+      assert.equal(read(ring).to[0][0], 501);
+    } finally {
+      Atomics.load = load;
+    }
+    assert.equal(read(ring).to[0][0], 501 + QUANTUM);
+    assert.equal(ring.ahead, 500 - 2 * QUANTUM);
+  });
+
   it("counts on when its counters go around", () => {
     const ring = ringOf(256);
     const words = new Int32Array(ring.buffer, 0, 32);
