@@ -142,6 +142,7 @@ STACK_SETTING = $(shell v=$$($(EMCC) -dumpversion); \
   [ "$$(printf '%s\n3.1.25\n' "$$v" | sort -V | head -n 1)" = 3.1.25 ] && echo STACK_SIZE || echo TOTAL_STACK)
 
 $(W)/lua-5.4.7/%.o: WASM_CFLAGS += -include bindings/wasm_lua.h
+$(W)/lua-5.4.7/src/ldo.o: WASM_CFLAGS += -include bindings/wasm_setjmp.h
 # Other people's code compiles as it is; ours without a warning.
 $(W)/lua-5.4.7/%.o $(W)/lua-cjson-2.1.0/%.o: WARN := -w
 $(W)/lua-cjson-2.1.0/%.o: WASM_CFLAGS += $(CJSON_FLAGS)
