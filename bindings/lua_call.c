@@ -127,17 +127,16 @@ static int call_direct(lua_State *L, mc_lua *M, const mc_request *q, mc_turn *tu
 
 static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
                          mc_message_kind kind, mc_lua_task *self) {
-  memset(q, 0, sizeof *q);
-  q->kind = kind;
-  q->to = &ref->to;
-  q->type = ref->type;
-  q->from = self->turn;
-  q->trace = self->trace_id;
-  q->context = self->context;
-  q->context_len = self->context_len;
-  q->timeout_ms = mc__lua_time_left(M, self);
-  q->wait = &self->wait;
-  q->direct = M->depth < MAX_DIRECT;
+  *q = (mc_request){.kind = kind,
+                    .to = &ref->to,
+                    .type = ref->type,
+                    .from = self->turn,
+                    .timeout_ms = mc__lua_time_left(M, self),
+                    .trace = self->trace_id,
+                    .context = self->context,
+                    .context_len = self->context_len,
+                    .wait = &self->wait,
+                    .direct = M->depth < MAX_DIRECT};
 }
 
 /* Sends the call that was begun, with the values from `first` to the top of the stack, and awaits it. */
@@ -291,12 +290,6 @@ static int cast_bytes(lua_State *L, mc_lua *M, const mc_request *q, mc_sending *
   return code ? raise_call(L, M, self, code, NULL) : 0;
 }
 
-static int cast_direct(lua_State *L, mc_lua *M, mc_turn *turn) {
-  mc_lua_why why;
-  mc_error code = mc__lua_start_here(L, M, turn, 2, 3, &why);
-  return code ? raise_call(L, M, mc__lua_task_current(M), code, why.text) : 0;
-}
-
 static int cast(lua_State *L, mc_lua *M, const mc_lua_ref *ref) {
   mc_request q;
   mc_sending s;
@@ -304,10 +297,11 @@ static int cast(lua_State *L, mc_lua *M, const mc_lua_ref *ref) {
   request_init(&q, M, ref, MC_CAST, self);
   check_method(L, 2, &q);
   if (!can_wait(L, M)) q.wait = NULL;
+  q.direct = mc__lua_can_start_here(L, M, ref->type, 3);
   call_is(self, ref, q.method);
   mc__lua_task_reserve(M, L);
   switch (mc_send_begin(M->node, &q, &s)) {
-  case MC_ROUTE_DIRECT: return cast_direct(L, M, s.turn);
+  case MC_ROUTE_DIRECT: return mc__lua_start_here(L, M, s.turn, 2, 3), 0;
   case MC_ROUTE_BYTES: return cast_bytes(L, M, &q, &s);
   case MC_ROUTE_WAIT: return mc__lua_await(L, M, MC_AWAIT_ROOM, cast_k, 0);
   default: return raise_call(L, M, self, s.error, NULL);

@@ -19,7 +19,6 @@ mc_error mc__lua_push_handler(mc_lua *M, lua_State *L, const mc_actor *a, int na
   lua_rawgeti(L, LUA_REGISTRYINDEX, a->klass);
   lua_pushvalue(L, name);
   lua_rawget(L, -2);
-  lua_replace(L, -2);
   if (!mc__lua_push_object(M, L, a)) return MC_E_DEAD_ACTOR;
   return lua_type(L, -2) == LUA_TFUNCTION ? MC_OK : MC_E_NO_SUCH_METHOD;
 }
@@ -81,7 +80,6 @@ static mc_error push_awaited(starting *s, lua_State *L) {
   if (!w) return MC_E_CANCELLED;
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->M->asides);
   lua_rawgetp(L, -1, (char *)w - offsetof(mc_lua_task, wait));
-  lua_replace(L, -2);
   return mc__lua_push_object(s->M, L, s->turn->actor) ? MC_OK : MC_E_DEAD_ACTOR;
 }
 
@@ -130,9 +128,9 @@ static int start_protected(lua_State *L) {
   s->code = mc__lua_read_all(s->M, L, s->arguments, &nargs, &s->why);
   if (s->code) return 0;
   mc__lua_keep_object(s->M, L, s->t, turn->actor);
-  s->packed = nargs == 1 && mc__lua_is_packed(s->M, L, 5);
+  s->packed = nargs == 1 && mc__lua_is_packed(s->M, L, 6);
   if (!s->packed) s->t->letters = mc__lua_signature(L, turn->actor, 2);
-  s->code = mc__lua_check_arguments(L, s->t->letters, 5, nargs, &s->why);
+  s->code = mc__lua_check_arguments(L, s->t->letters, 6, nargs, &s->why);
   if (!s->code) give(L, s, nargs);
   return 0;
 }
@@ -146,6 +144,16 @@ static void starting_init(starting *s, mc_lua *M, mc_turn *turn, mc_reader *argu
   s->packed = false;
 }
 
+/* Gives a task that is free the handler, self and the arguments, on top of L. Its stack has room for a few. */
+static void launch(starting *s, lua_State *L, int nargs) {
+  begin(s, mc__lua_task_new(s->M, L));
+  s->t->trace_id = s->turn->trace;
+  lua_xmove(L, s->t->co, nargs + 2);
+  s->t->nargs = nargs + 1;
+  mc__lua_keep_object(s->M, L, s->t, s->turn->actor);
+  mc_task_ready(s->M->node, &s->t->base);
+}
+
 /* Most messages are of a known method and have numbers for arguments: then nothing can raise, and no
 ** protected call is needed. False, and nothing was done, when it may be otherwise. */
 static bool start_plain(starting *s) {
@@ -153,63 +161,44 @@ static bool start_plain(starting *s) {
   mc_turn *turn = s->turn;
   lua_State *L = M->L;
   int nargs, top = lua_gettop(L);
-  const mc_actor *a = turn->actor;
-  if (!M->free_tasks || turn->kind == MC_STOP || turn->context_len || a->held ||
-      a->type->checked || M->intercepted)
-    return false;
-  if (!lua_checkstack(L, LUA_MINSTACK) ||
-      !lua_checkstack(M->free_tasks->co, LUA_MINSTACK) ||
+  if (!M->free_tasks || turn->kind == MC_STOP || turn->context_len || M->intercepted ||
+      turn->actor->type->checked || !mc__lua_exposed(turn->method, turn->method_len) ||
+      !lua_checkstack(L, LUA_MINSTACK) ||
       !mc__lua_push_known(M, L, turn->method, turn->method_len))
     return false;
-  if (mc__lua_push_handler(M, L, a, top + 1) ||
-      !mc__lua_exposed(turn->method, turn->method_len) ||
+  if (mc__lua_push_handler(M, L, turn->actor, top + 1) ||
       (nargs = mc__lua_read_plain(M, L, s->arguments)) < 0)
     return lua_settop(L, top), false;
-  begin(s, mc__lua_task_new(M, L));
-  s->t->trace_id = turn->trace;
-  lua_xmove(L, s->t->co, nargs + 2);
-  s->t->nargs = nargs + 1;
+  launch(s, L, nargs);
   lua_settop(L, top);
-  mc_task_ready(M->node, &s->t->base);
   return true;
 }
 
-mc_error mc__lua_start_here(lua_State *L, mc_lua *M, mc_turn *turn, int name, int first,
-                            mc_lua_why *why) {
+bool mc__lua_can_start_here(lua_State *L, mc_lua *M, const mc_type *type, int first) {
+  int top = lua_gettop(L);
+  if (mc__lua_task_current(M)->context || M->intercepted || type->checked ||
+      top >= first + MC_FEW_VALUES)
+    return false;
+  for (; first <= top; first++)
+    if (!mc__lua_is_plain(L, first)) return false;
+  return true;
+}
+
+void mc__lua_start_here(lua_State *L, mc_lua *M, mc_turn *turn, int name, int first) {
   starting s;
-  int nargs = lua_gettop(L) - first + 1;
+  int top = lua_gettop(L);
   starting_init(&s, M, turn, NULL);
-  begin(&s, mc__lua_task_new(M, L));
-  lua_State *co = s.t->co;
-  mc__lua_inherit(L, s.t, mc__lua_task_current(M));
-  if (!lua_checkstack(co, LUA_MINSTACK)) s.code = mc__lua_no_memory(&s.why);
-  if (!s.code) s.code = mc__lua_push_handler(M, L, turn->actor, name);
-  if (s.code == MC_E_DEAD_ACTOR) refuse_orphan(&s);
-  if (s.code == MC_E_NO_SUCH_METHOD ||
-      (!s.code && !mc__lua_exposed(turn->method, turn->method_len)))
+  s.code = mc__lua_push_handler(M, L, turn->actor, name);
+  if (s.code == MC_E_DEAD_ACTOR)
+    refuse_orphan(&s);
+  else if (s.code || !mc__lua_exposed(turn->method, turn->method_len))
     refuse_method(&s);
   if (s.code) {
     refuse_turn(&s);
-    return MC_OK;
+    return;
   }
-  lua_xmove(L, co, 2);
-  mc__lua_keep_object(M, L, s.t, turn->actor);
-  mc_error code = mc__lua_copy(M, L, L, first, nargs, co, "arguments", why);
-  if (code) {
-    mc__lua_task_free(M, s.t);
-    mc_turn_end(M->node, turn);
-    return code;
-  }
-  s.t->letters = mc__lua_signature(L, turn->actor, name);
-  s.code = mc__lua_check_arguments(co, s.t->letters, MC_TASK_BASE + 3, nargs, &s.why);
-  if (s.code) {
-    refuse_turn(&s);
-    return MC_OK;
-  }
-  s.t->nargs = nargs + 1;
-  if (M->intercepted) s.t->nargs += mc__lua_wrap_handler(M, s.t, L, name);
-  mc_task_ready(M->node, &s.t->base);
-  return MC_OK;
+  for (int i = first; i <= top; i++) lua_pushvalue(L, i);
+  launch(&s, L, top - first + 1);
 }
 
 /* vtable */
@@ -370,29 +359,23 @@ static void refuse_packed(mc_lua *M, mc_lua_task *t) {
   }
 }
 
-void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
+static void answer(mc_lua *M, mc_lua_task *t, bool raised, int n) {
   mc_turn *turn = t->turn;
   mc_wait *w = mc_turn_waiter(M->node, turn);
   bool elsewhere = turn->call && turn->origin != MC_SELF;
   lua_checkstack(t->co, 16); /* a coroutine that ran has as many */
   if (raised && t->expired && mc__lua_is_own(M, t->co, "timeout")) {
     mc_reply_error(M->node, turn, MC_E_TIMEOUT, NULL); /* as the caller would tell it */
-    t->turn = NULL;
-    mc_turn_end(M->node, turn);
     return;
   }
   if (raised && t->told && mc__lua_is_own(M, t->co, "cancelled")) {
     mc_reply_error(M->node, turn, MC_E_CANCELLED,
                    !t->unstarted ? "it was cancelled while it ran"
                                  : "it was cancelled before it started");
-    t->turn = NULL;
-    mc_turn_end(M->node, turn);
     return;
   }
   if (raised && t->refused && mc__lua_is_error(M, t->co, lua_gettop(t->co))) {
     refuse_packed(M, t);
-    t->turn = NULL;
-    mc_turn_end(M->node, turn);
     return;
   }
   turn->fatal = raised && turn->actor->type->fragile;
@@ -413,6 +396,11 @@ void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
     raise_there(M, t);
   else if (elsewhere)
     answer_there(M, t, n);
+}
+
+void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int n) {
+  mc_turn *turn = t->turn;
+  if (turn->kind != MC_CAST || raised) answer(M, t, raised, n);
   t->turn = NULL;
   mc_turn_end(M->node, turn);
 }

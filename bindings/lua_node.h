@@ -55,7 +55,10 @@ struct mc_lua_task {
   mc_timer limit; /* of the deadline, while it awaits */
   mc_lua_task *next;               /* free ones */
   mc_lua_task *live, *live_before; /* all that are not */
-  mc_lua_task *owner;              /* whose end cancels this one, or NULL */
+  lua_State *co;
+  int co_ref;
+  /* All before is as it has to be when a task ends, all from here on starts as zero. */
+  mc_lua_task *owner; /* whose end cancels this one, or NULL */
   mc_lua_task *children, *sibling, *sibling_before;
   mc_lua_task *maker;    /* who awaits the actor that this one makes */
   mc_joint one, *joints; /* whom it awaits: itself for one, or several on its stack */
@@ -66,15 +69,13 @@ struct mc_lua_task {
   mc_lua_hold *holds; /* that it opened, as far as they are not collected */
   mc_actor *held;     /* the actor they are on; NULL when it is gone */
   unsigned hold_count;
-  mc_actor *loose; /* made by spawn_task in a handler of this actor, or NULL */
-  lua_State *co;
+  mc_actor *loose;   /* made by spawn_task in a handler of this actor, or NULL */
   lua_State *parked; /* where it awaits, NULL while it runs */
-  int co_ref;
-  int nargs;     /* to pass to the first resume */
-  int nvalues;   /* settled onto parked */
-  mc_error code; /* failed without a value: there was no memory for one */
-  int blocked;   /* C calls on its stack that no await can cross */
-  bool failed;   /* the one value settled is an error */
+  int nargs;         /* to pass to the first resume */
+  int nvalues;       /* settled onto parked */
+  mc_error code;     /* failed without a value: there was no memory for one */
+  int blocked;       /* C calls on its stack that no await can cross */
+  bool failed;       /* the one value settled is an error */
   bool settled;
   bool raised;       /* it ended with an error, on top of its coroutine */
   bool no_memory;    /* and that was for want of memory */
@@ -266,9 +267,12 @@ mc_error mc__lua_read(mc_lua *M, lua_State *L, mc_reader *r, mc_lua_why *why);
 /* Pushes the values of an array that ends the reader's bytes. */
 mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
                           mc_lua_why *why);
+enum { MC_FEW_VALUES = 8 }; /* for which a stack has room as it is */
 /* The same for a few values of which none takes memory, where the stack has room for them; negative, and
 ** nothing is pushed or read, when they are others. A string takes none when it is known. Never raises. */
 int mc__lua_read_plain(mc_lua *M, lua_State *L, mc_reader *r);
+/* The same value for both sides when it is given from one to the other. */
+bool mc__lua_is_plain(lua_State *L, int index);
 /* Copies values between coroutines of one node as sending them would; L is the one that runs, or the
 ** main one. Never raises. */
 mc_error mc__lua_copy(mc_lua *M, lua_State *L, lua_State *from, int index, int count,
@@ -416,13 +420,16 @@ void mc__lua_open_call(lua_State *L, mc_lua *M);
 /* lua_handler.c */
 /* Why a message to an actor that nobody refers to is refused. */
 extern const char mc__lua_orphan[];
-/* Pushes the handler's function of the name at that index, and self; else says what there is none of. */
+/* Pushes something, the handler's function of the name at that index, and self; else says what there is
+** none of. */
 mc_error mc__lua_push_handler(mc_lua *M, lua_State *L, const mc_actor *a, int name);
 void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments);
-/* Starts the handler of a cast by the running task, its name and arguments on L; the task for it was
-** reserved. Never raises: a code, and why in `why`, says that the arguments cannot be sent. */
-mc_error mc__lua_start_here(lua_State *L, mc_lua *M, mc_turn *turn, int name, int first,
-                            mc_lua_why *why);
+/* Whether a cast with the values from `first` to the top needs no copies nor anything else that takes memory
+** when its actor is idle. */
+bool mc__lua_can_start_here(lua_State *L, mc_lua *M, const mc_type *type, int first);
+/* Starts the handler of such a cast by the running task, its name and arguments on L; the task for it was
+** reserved. Never raises. */
+void mc__lua_start_here(lua_State *L, mc_lua *M, mc_turn *turn, int name, int first);
 /* Answers and ends the turn of a task whose coroutine returned or raised; then the traceback is on
 ** top of the main state. */
 void mc__lua_finish_turn(mc_lua *M, mc_lua_task *t, bool raised, int nresults);

@@ -343,12 +343,11 @@ mc_error mc__lua_read_all(mc_lua *M, lua_State *L, mc_reader *r, int *count,
 }
 
 int mc__lua_read_plain(mc_lua *M, lua_State *L, mc_reader *r) {
-  enum { FEW_VALUES = 8 };
   reader d;
   mc_item item;
   mc_reader ahead = *r;
   int top = lua_gettop(L);
-  if (!mc_read(&ahead, &item) || item.kind != MC_ARRAY || item.as.count > FEW_VALUES)
+  if (!mc_read(&ahead, &item) || item.kind != MC_ARRAY || item.as.count > MC_FEW_VALUES)
     return -1;
   int count = (int)item.as.count;
   reader_init(&d, M, L, &ahead);

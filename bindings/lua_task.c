@@ -11,6 +11,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "lua_node.h"
@@ -56,14 +57,11 @@ mc_lua_task *mc__lua_task_new(mc_lua *M, lua_State *L) {
     M->free_tasks = t->next;
   else
     t = make_task(L);
-  lua_State *co = t->co;
-  int co_ref = t->co_ref;
-  memset(t, 0, sizeof *t);
-  t->co = co;
-  t->co_ref = co_ref;
+  memset(&t->owner, 0, sizeof *t - offsetof(mc_lua_task, owner));
   t->timeout_ms = -1;
   t->deadline_ms = INFINITY;
   t->fresh = true;
+  t->live_before = NULL;
   t->live = M->live;
   if (M->live) M->live->live_before = t;
   M->live = t;
@@ -91,9 +89,9 @@ static void leave_live(mc_lua *M, mc_lua_task *t) {
 
 void mc__lua_task_free(mc_lua *M, mc_lua_task *t) {
   if (t->hold_count) mc__lua_release_all(M, t);
-  mc_wait_forget(M->node, &t->wait);
-  mc_timer_clear(M->node, &t->timer);
-  mc_timer_clear(M->node, &t->limit);
+  if (t->wait.id || t->wait.queue) mc_wait_forget(M->node, &t->wait);
+  if (t->timer.place) mc_timer_clear(M->node, &t->timer);
+  if (t->limit.place) mc_timer_clear(M->node, &t->limit);
   leave_live(M, t);
   if (t->keeps_object) mc__lua_set_handle(M->L, t, 0);
   if (t->keeps_class) mc__lua_leave_class(M->L, t);

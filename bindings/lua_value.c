@@ -69,8 +69,7 @@ static mc_error copy_one(mc_lua *M, lua_State *L, lua_State *from, int index, in
   return read ? c.code : mc__lua_no_memory(why);
 }
 
-/* Is the same value for both sides when it is given from one to the other. */
-static bool is_plain(lua_State *L, int index) {
+bool mc__lua_is_plain(lua_State *L, int index) {
   int type = lua_type(L, index);
   return (type <= LUA_TSTRING && type != LUA_TLIGHTUSERDATA) ||
          (type == LUA_TUSERDATA && mc__lua_test_ref(L, index));
@@ -82,7 +81,7 @@ mc_error mc__lua_copy(mc_lua *M, lua_State *L, lua_State *from, int index, int c
   if (!lua_checkstack(to, count + 8) || !lua_checkstack(from, 16))
     return mc__lua_no_memory(why);
   for (int i = 0; i < count; i++) {
-    if (is_plain(from, index + i)) {
+    if (mc__lua_is_plain(from, index + i)) {
       lua_pushvalue(from, index + i);
       lua_xmove(from, to, 1);
       continue;

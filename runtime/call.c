@@ -23,19 +23,18 @@ static double wait_deadline(const mc_request *q, double chosen) {
 }
 
 static void incoming_of_request(mc_node *n, const mc_request *q, mc_incoming *m) {
-  memset(m, 0, sizeof *m);
-  m->kind = q->kind;
-  m->origin = MC_SELF;
-  m->trace = q->trace;
-  m->deadline_ms = q->kind == MC_CALL ? chosen_deadline(n, q) : INFINITY;
-  m->method = q->method;
-  m->method_len = q->method_len;
-  m->context = q->context;
-  m->context_len = q->context_len;
-  if (q->from && q->kind == MC_CALL) {
-    m->chain = q->from->chain;
-    m->chain_len = q->from->chain_len;
-  }
+  bool call = q->kind == MC_CALL;
+  *m = (mc_incoming){.kind = q->kind,
+                     .origin = MC_SELF,
+                     .trace = q->trace,
+                     .deadline_ms = call ? chosen_deadline(n, q) : INFINITY,
+                     .method = q->method,
+                     .method_len = q->method_len,
+                     .context = q->context,
+                     .context_len = q->context_len};
+  if (!q->from || !call) return;
+  m->chain = q->from->chain;
+  m->chain_len = q->from->chain_len;
 }
 
 /* ---- to this node ---------------------------------------------------------------------------- */
@@ -70,7 +69,8 @@ static mc_route begin_local(mc_node *n, const mc_request *q, mc_sending *s) {
   if (!idle && q->kind == MC_CALL && q->from && !n->language.awaits &&
       awaits_itself(a, q->from))
     return failed(s, MC_E_DEADLOCK);
-  if (q->kind != MC_STOP && mc__mailbox_full(a, q->kind)) return local_full(a, q, s);
+  if (a->first && q->kind != MC_STOP && mc__mailbox_full(a, q->kind))
+    return local_full(a, q, s);
   if (!idle || !q->direct || q->kind == MC_STOP) return MC_ROUTE_BYTES;
   incoming_of_request(n, q, &m);
   s->turn = mc__turn_new(n, a, &m);
@@ -189,7 +189,7 @@ static void outbox_cut(mc_node *n, uint32_t peer, size_t frame) {
 /* ---- both ------------------------------------------------------------------------------------ */
 
 mc_route mc_send_begin(mc_node *n, const mc_request *q, mc_sending *s) {
-  memset(s, 0, sizeof *s);
+  *s = (mc_sending){.error = MC_OK};
   if (q->kind == MC_CALL && q->from && q->from->chain_len > MC_MAX_CHAIN)
     return failed(s, MC_E_CALL_DEPTH);
   return q->to->peer == MC_SELF ? begin_local(n, q, s) : begin_remote(n, q, s);

@@ -22,6 +22,25 @@ function operations.same_node_cast(n)
   ref:echo()
 end
 
+local finished -- a task that waits for the token
+
+local Hop = mc.actor "Hop"
+function Hop:link(other) self.other = other end
+function Hop:hop(n)
+  if n == 0 then finished:cancel() else mc.cast(self.other, "hop", n - 1) end
+end
+
+-- Casts to idle actors: two pass a token to each other.
+function operations.same_node_hop(n)
+  local target = { Hop, on = mc.node() }
+  local one, other = mc.spawn(target), mc.spawn(target)
+  one:link(other)
+  other:link(one)
+  finished = mc.async(mc.sleep, 600)
+  mc.cast(one, "hop", n)
+  pcall(finished.await, finished)
+end
+
 function operations.spawn(n)
   local target = { Echo, on = mc.node() }
   for _ = 1, n do mc.spawn(target) end

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 const TOLERANCE = 1.05;
 const CORE_TIMES = 1000; // COUNT in core.c
 const LUA_TIMES = [2000, 6000];
-const LUA_OPERATIONS = ["same_node_call", "same_node_cast", "spawn", "encode", "decode"];
+const LUA_OPERATIONS = ["same_node_call", "same_node_cast", "same_node_hop", "spawn", "encode", "decode"];
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const bounds = new URL("counts.json", import.meta.url);
