@@ -73,8 +73,9 @@ static void push_first(mc_native_node *to, mc_event **news) {
   mc__inbox_push(&to->inbox, e);
 }
 
-/* Puts a node that runs into the list and makes it and the others known to each other. False, and
-** nothing is changed, when there is no memory. */
+/* Puts a node that runs into the list and makes it and the others known to each other. Who hears of it
+** cannot send to it before all this is done: its inbox is found under the same lock. False, and nothing is
+** changed, when there is no memory. */
 static bool enlist(mc_system *s, mc_native_node *n) {
   mc_event *own = NULL, **own_last = &own, *others = NULL, **others_last = &others;
   mc_lock_enter(s->lock);
