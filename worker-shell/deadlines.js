@@ -81,3 +81,18 @@ export class Deadlines {
     for (const { expire } of entries) expire();
   }
 }
+
+/**
+ * Runs a task after that many milliseconds, unless clearTimeout prevents it. This thread may have been busy or
+ * asleep all that time, and news lie there that it did not read: so a quarter of it at most passes at once.
+ */
+export function patiently(task, ms) {
+  let quarters = 4;
+  const timer = setInterval(() => {
+    quarters -= 1;
+    if (quarters > 0) return;
+    clearTimeout(timer);
+    task();
+  }, Math.min(ms / 4, LONGEST_TIMEOUT_MS));
+  return timer;
+}

@@ -3,6 +3,7 @@
  * others. Names are never used twice at a time; incarnations are random, so that what was sent to a
  * node that died finds nobody.
  */
+import { patiently } from "./deadlines.js";
 import { EarlyThread } from "./early-thread.js";
 import { ActorError } from "./errors.js";
 import { InlineThread } from "./inline-thread.js";
@@ -144,7 +145,7 @@ export class Pool {
 
   async #start(node) {
     const { startTimeout } = this.#options;
-    const timer = setTimeout(() => node.kill("node_down", `it was not ready after ${startTimeout} ms`), startTimeout);
+    const timer = patiently(() => node.kill("node_down", `it was not ready after ${startTimeout} ms`), startTimeout);
     try {
       await node.start((events) => this.#thread(node.name, events), this.#startMessage(node));
     } finally {

@@ -3,6 +3,7 @@
  * It starts, is ready, and dies once, for one cause, however the end shows: an exit, an error, a
  * trap, a message that cannot be read, or because somebody killed it.
  */
+import { patiently } from "./deadlines.js";
 import { ActorError } from "./errors.js";
 import { Traffic } from "./traffic.js";
 
@@ -169,7 +170,7 @@ export class WorkerHandle {
 
   #sayGoodbye(last) {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, GOODBYE_MS);
+      const timer = patiently(resolve, GOODBYE_MS);
       this.#goodbye = () => {
         clearTimeout(timer);
         resolve();

@@ -6,6 +6,8 @@ import { report } from "./report.js";
 
 /** A busy browser on a busy machine; no test here waits for a time. */
 const TEST_LIMIT_MS = 60_000;
+/** So often the runner hears that the page is there: a test has its own limit. */
+const ALIVE_MS = 20_000;
 
 const newSuite = (name, parent) => ({ name, parent, items: [], before: [], after: [], beforeEach: [], afterEach: [] });
 const root = newSuite("", undefined);
@@ -86,5 +88,7 @@ async function runSuite(suite, path) {
 /** Runs what was declared since the last time. */
 export async function run(name) {
   const suite = { ...root, items: root.items.splice(0), before: root.before.splice(0), after: root.after.splice(0) };
+  const alive = setInterval(() => report({ type: "alive" }), ALIVE_MS);
   await runSuite(suite, name);
+  clearInterval(alive);
 }

@@ -68,6 +68,18 @@ describe("a system that cannot start", () => {
     });
   }
 
+  // A page's workers load their scripts by its help.
+  it("is none whose host did not listen for all the time that a node may take", { skip: inPage }, async () => {
+    const system = await createSystem({ workers: 1, startTimeout: 1000 });
+    try {
+      const starting = system.startNode();
+      for (const till = performance.now() + 1500; performance.now() < till; );
+      assert.equal(await lua(system, "1 + 1", await starting), "2");
+    } finally {
+      await system.close();
+    }
+  });
+
   it("rejects wrong options", async () => {
     for (const options of [{ workers: -1 }, { workers: 1.5 }, { workers: "2" }, { link: "socket" }, { callTimeout: 0 }]) {
       await assert.rejects(createSystem(options), RangeError);
