@@ -63,6 +63,7 @@ export class Pool {
   /** What every node runs. */
   #wasm;
   #count = 0;
+  #closed = false;
   #listener;
 
   /**
@@ -94,8 +95,9 @@ export class Pool {
 
   /* ---- starting ------------------------------------------------------------------------------- */
 
-  /** Ends those that no node has taken. */
+  /** Ends those that no node has taken, and none is started any more. */
   async endThreads() {
+    this.#closed = true;
     await Promise.all(this.#early.splice(0).map((thread) => thread.terminate()));
   }
 
@@ -126,6 +128,7 @@ export class Pool {
   }
 
   #make(name, parent) {
+    if (this.#closed) throw new ActorError("closed", `the system is closed: node ${name} cannot be started`);
     if (parent !== undefined && !this.#nodes.has(parent)) {
       throw new ActorError("unknown_node", `there is no node ${parent} that could have a child`);
     }
@@ -247,6 +250,7 @@ export class Pool {
   }
 
   async close() {
+    this.#closed = true;
     await Promise.all(this.list().map((node) => node.close(true)));
   }
 }

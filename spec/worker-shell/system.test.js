@@ -424,6 +424,16 @@ describe("the end of a system", () => {
     assert.equal(threads(), before);
   });
 
+  it("is the end of starting nodes, from the moment that it begins", async () => {
+    const before = threads();
+    const system = await createSystem({ workers: 1 });
+    const closing = system.close();
+    await assert.rejects(system.startNode(), { code: "closed" });
+    await closing;
+    await assert.rejects(system.startNode(), { code: "closed" });
+    assert.equal(threads(), before);
+  });
+
   it("comes with os.exit", async () => {
     let status;
     const system = await createSystem({ workers: 1, onExit: (code) => (status = code) });
