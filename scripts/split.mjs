@@ -4,7 +4,7 @@
 // worker-shell/rest.js for how they come together. Functions that only those of the list call go with
 // them. Names that no function has are passed over: compilers differ in what they inline.
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 
 import { binaryen } from "./binaryen.mjs";
 import { readList } from "./rest-list.mjs";
@@ -15,7 +15,9 @@ import { memoryOf, moveData } from "./wasm-data.mjs";
 import { standIns } from "./wasm-stand-ins.mjs";
 import { stringsOf } from "./wasm-strings.mjs";
 
-const [whole, list, first, rest] = process.argv.slice(2);
+const [whole, list, ...goals] = process.argv.slice(2);
+// Programs that run meanwhile find the parts as they were: nodes load the second when they need it.
+const [first, rest] = goals.map((_, i) => `${whole}.${i + 1}`);
 const { functions: listed, modules } = readList(list);
 const wholeText = binaryen("wasm-dis", whole, "-o", "-");
 const { callers, kept } = parse(wholeText);
@@ -56,3 +58,5 @@ const sources = [...modules].map((path) => {
 const parts = moveData(readFileSync(first), readFileSync(rest), [...sources, ...stringsOf(wholeText, moved, memory)]);
 writeFileSync(first, parts.from);
 writeFileSync(rest, parts.to);
+renameSync(rest, goals[1]);
+renameSync(first, goals[0]);
