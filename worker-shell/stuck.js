@@ -13,7 +13,7 @@ const INTERVAL_MS = 500;
 /** So many rounds in a row in which only handlers of the host do anything, before somebody is told. */
 const QUIET_ROUNDS = 10;
 /** How long to wait for an explanation of what waits for what. */
-const EXPLAIN_MS = 1000;
+const EXPLAIN_MS = 5000;
 
 /**
  * Makes a call, and ends it when nothing can answer it any more.

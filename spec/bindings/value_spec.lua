@@ -161,7 +161,7 @@ describe("a value", function()
       assert.matches("cannot send a cycle at arguments[1].self", e.message, 1, true)
       assert.matches("a cycle at arguments[2].a.b.c.back", raised(echo.echo, echo, 1, long).message, 1, true)
       assert.matches("a cycle at results[2][1].self", raised(echo.give, echo, "cycle").message, 1, true)
-      assert.is_true(mc.now() - start < 1)
+      assert.is_true(mc.now() - start < 10)
     end
   end)
 

@@ -9,10 +9,14 @@ import { AT_ONCE, HANG, TRAP, constant, tinyWasm } from "./fixtures/tiny-wasm.js
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const text = (bytes) => String.fromCharCode(...bytes);
 
-async function within(ms, promise) {
+/** On a busy machine, and less than the 30 s of a timeout. */
+const SOON_MS = 10_000;
+
+/** What it is rejected with, soon. */
+async function soonFails(promise) {
   const start = performance.now();
   const error = await promise.then(() => assert.fail("it did not fail"), (e) => e);
-  assert.ok(performance.now() - start < ms, `it took ${performance.now() - start} ms`);
+  assert.ok(performance.now() - start < SOON_MS, `it took ${performance.now() - start} ms`);
   return error;
 }
 
@@ -62,7 +66,7 @@ describe("a system that cannot start", () => {
   for (const [name, options, message] of cases) {
     it(`rejects with the cause, and nothing is left: ${name}`, async () => {
       const before = threads();
-      const error = await within(2000, createSystem({ workers: 2, ...options }));
+      const error = await soonFails(createSystem({ workers: 2, ...options }));
       assert.match(error.message, message);
       await until(() => threads() === before);
     });
@@ -101,7 +105,7 @@ describe("a node that fails", () => {
   it("by a trap is down with its message, and not called again", async () => {
     const system = await createSystem({ workers: 2, wasm: tinyWasm({ mc_deliver: TRAP }) });
     const events = system.events();
-    const error = await within(1000, system.nodeActor("w1").call("stats"));
+    const error = await soonFails(system.nodeActor("w1").call("stats"));
     assert.deepEqual({ code: error.code, node: error.node, transport: error.transport }, isDown);
     const { value } = await events.next();
     assert.match(value.reason, /node w1 went down: wasm trap: .*unreachable/i);
@@ -118,9 +122,9 @@ describe("a node that fails", () => {
   it("by hanging is killed when it was asked to be noticed", { skip: !endsHungThreads }, async () => {
     const hangs = [0x44, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f];
     const wasm = tinyWasm({ mc_deliver: HANG, mc_step: hangs });
-    const system = await createSystem({ workers: 2, wasm, hangTimeout: 200 });
+    const system = await createSystem({ workers: 2, wasm, hangTimeout: 600 });
     const calls = Array.from({ length: 5 }, () => system.nodeActor("w1").call("stats"));
-    const errors = await Promise.all(calls.map((call) => within(1500, call)));
+    const errors = await Promise.all(calls.map((call) => soonFails(call)));
     for (const error of errors) assert.deepEqual([error.code, error.node], ["node_hung", "w1"]);
     assert.deepEqual(system.nodes(), ["w2"]);
     await system.close();
@@ -140,7 +144,7 @@ describe("a node that fails", () => {
     await system.terminate("w1");
     const start = performance.now();
     await system.close();
-    assert.ok(performance.now() - start < 1500);
+    assert.ok(performance.now() - start < SOON_MS);
     assert.deepEqual(await Promise.all(calls), ["node_down", "closed"]);
   });
 });
@@ -348,7 +352,7 @@ for (const link of links) {
       const start = performance.now();
       await system.terminate("w2");
       for (const call of calls) await assert.rejects(call, { code: "node_down", node: "w2" });
-      assert.ok(performance.now() - start < 1000);
+      assert.ok(performance.now() - start < SOON_MS);
       assert.equal(await fromLua, "node_down\tw2");
       const stats = await system.stats();
       assert.equal(stats.pending, 0);
