@@ -107,13 +107,14 @@ describe("a handler that computes", function()
   end)
 
   it("that was cancelled is told at its next await, not where it computes", function()
-    local go, computed
+    local computes, go, computed
     local task = mc.async(function()
+      computes = true
       while not go do end
       computed = true
       mc.sleep(0)
     end)
-    mc.sleep(0)
+    while not computes do mc.sleep(0) end
     task:cancel()
     go = true
     local ok, e = pcall(task.await, task)
