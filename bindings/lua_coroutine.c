@@ -5,15 +5,18 @@
 */
 #include <lauxlib.h>
 #include <lua.h>
-#include <string.h>
 
 #include "lua_node.h"
 
 static int resume_k(lua_State *L, int status, lua_KContext wrap);
 
-/* Resumes the coroutine at index 1 of L with nargs values of its own stack. wrap: raise its errors. */
-static int resume_from(lua_State *L, mc_lua *M, int nargs, bool wrap) {
-  lua_State *co = lua_tothread(L, 1);
+/* The coroutine that is resumed: wrap has it as an upvalue, coroutine.resume as an argument. */
+static lua_State *resumed(lua_State *L, bool wrap) {
+  return lua_tothread(L, wrap ? lua_upvalueindex(1) : 1);
+}
+
+/* Resumes a coroutine with nargs values of its own stack. wrap: raise its errors. */
+static int resume_from(lua_State *L, mc_lua *M, lua_State *co, int nargs, bool wrap) {
   mc_lua_task *t = M ? M->current : NULL; /* no node: it is closed */
   bool blocks = t ? !lua_isyieldable(L) : M && M->pump && !mc__lua_root_can_await(L, M);
   mc_lua_task *caller = blocks ? mc__lua_task_current(M) : NULL;
@@ -45,7 +48,7 @@ static int resume_from(lua_State *L, mc_lua *M, int nargs, bool wrap) {
     return 2;
   }
   if (!wrap) lua_pushboolean(L, 1);
-  if (!lua_checkstack(L, nresults + 1)) {
+  if (nresults > LUA_MINSTACK / 2 && !lua_checkstack(L, nresults + 1)) {
     lua_pop(co, nresults);
     return luaL_error(L, "too many results to resume");
   }
@@ -56,12 +59,12 @@ static int resume_from(lua_State *L, mc_lua *M, int nargs, bool wrap) {
 static int resume_k(lua_State *L, int status, lua_KContext wrap) {
   (void)status;
   mc_lua *M = mc__lua_of(L);
-  lua_State *co = lua_tothread(L, 1);
+  lua_State *co = resumed(L, wrap != 0);
   mc_lua_task *t = M->current;
   int nargs = 0;
   mc__lua_set_parked(co, false);
   if (t->parked == co) nargs = mc__lua_unpark(t);
-  return resume_from(L, M, nargs, wrap != 0);
+  return resume_from(L, M, co, nargs, wrap != 0);
 }
 
 static lua_State *check_co(lua_State *L) {
@@ -71,8 +74,7 @@ static lua_State *check_co(lua_State *L) {
 }
 
 /* "suspended", "normal", "running", "dead" as stock has it; parked is normal. */
-static const char *status_of(lua_State *L, int index) {
-  lua_State *co = lua_tothread(L, index);
+static const char *status_of(lua_State *L, lua_State *co) {
   lua_Debug ar;
   if (co == L) return "running";
   if (mc__lua_is_parked(co)) return "normal";
@@ -88,11 +90,11 @@ static const char *status_of(lua_State *L, int index) {
 /* The same for both: moves the arguments over and resumes, or says why not. */
 static int start_resume(lua_State *L, bool wrap) {
   mc_lua *M = mc__lua_peek(L);
-  lua_State *co = lua_tothread(L, 1);
-  int nargs = lua_gettop(L) - 1;
-  const char *status = status_of(L, 1);
-  const char *why = strcmp(status, "suspended") != 0 ? status : NULL;
-  if (why || !lua_checkstack(co, nargs)) {
+  lua_State *co = resumed(L, wrap);
+  int nargs = lua_gettop(L) - !wrap;
+  const char *status = status_of(L, co);
+  const char *why = *status != 's' ? status : NULL;
+  if (why || (nargs && !lua_checkstack(co, nargs))) {
     lua_pushfstring(L,
                     why ? "cannot resume %s coroutine" : "too many arguments to resume",
                     why && *why == 'r'   ? "non-suspended"
@@ -109,7 +111,7 @@ static int start_resume(lua_State *L, bool wrap) {
     return 2;
   }
   lua_xmove(L, co, nargs);
-  return resume_from(L, M, nargs, wrap);
+  return resume_from(L, M, co, nargs, wrap);
 }
 
 static int l_co_resume(lua_State *L) {
@@ -117,11 +119,7 @@ static int l_co_resume(lua_State *L) {
   return start_resume(L, false);
 }
 
-static int l_co_wrapped(lua_State *L) {
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  return start_resume(L, true);
-}
+static int l_co_wrapped(lua_State *L) { return start_resume(L, true); }
 
 static int l_co_create(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -145,8 +143,7 @@ static int l_co_yield(lua_State *L) {
 }
 
 static int l_co_status(lua_State *L) {
-  check_co(L);
-  lua_pushstring(L, status_of(L, 1));
+  lua_pushstring(L, status_of(L, check_co(L)));
   return 1;
 }
 
