@@ -20,6 +20,10 @@ function Log:add_slowly(i)
 end
 function Log:state() return self.last, self.jumps end
 function Log:fail() error "nobody hears this" end
+function Log:keep(...) self.kept = table.pack(...) end
+function Log:kept_values() return table.unpack(self.kept, 1, self.kept.n) end
+
+local Unreadable = mc.type("cast_spec.Unreadable", { decode = function() error "not this one" end })
 
 local Sender = mc.actor "cast_spec.Sender"
 
@@ -45,6 +49,24 @@ for _, place in ipairs(world.places()) do
     it("arrive once each, in order, and a call comes behind them [C16]", function()
       for i = 1, COUNT do mc.cast(log, "add", i) end
       assert.same({ COUNT, 0 }, { log:state() })
+    end)
+
+    it("bring to an idle actor what a call would: many values, holes, tables, references", function()
+      local values = { 1, nil, "text", nil, 2.5, log, { 3, of = { "tables" } }, false, 9, 10, 11, nil, n = 12 }
+      mc.cast(log, "keep", table.unpack(values, 1, values.n))
+      assert.same(values, table.pack(log:kept_values()))
+      mc.cast(log, "keep")
+      assert.equal(0, select("#", log:kept_values()))
+      values[7].of[1] = "another"
+      mc.cast(log, "keep", values[7])
+      values[7].of[1] = "a third"
+      assert.equal("another", log:kept_values().of[1])
+    end)
+
+    it("that cannot be read are dropped where the actor is, and the next one comes", function()
+      mc.cast(log, "add", setmetatable({}, Unreadable))
+      mc.cast(log, "add", 1)
+      assert.same({ 1, 0 }, { log:state() })
     end)
 
     it("keep their order when the actor is slower than its sender [C16]", function()

@@ -21,6 +21,13 @@ function Note:slow(task)
   task:release()
   return text, mc.self() ~= nil
 end
+function Note:say(gate)
+  local text = self.text
+  self = nil -- luacheck: ignore
+  gate:wait()
+  gate:heard(text)
+  gate:heard(mc.self() ~= nil)
+end
 function Note:remind(seconds, times)
   for _ = 1, times do mc.spawn_task(mc.sleep, seconds) end
 end
@@ -129,6 +136,21 @@ describe("an actor of mc.new", function()
     wait:await()
     task, wait = nil, nil -- luacheck: ignore
     assert.equal("dead_actor", gone(Note, id))
+    mc.stop(gate)
+  end)
+
+  it("lives while a handler runs that was cast to it", function()
+    local gate = mc.spawn(Gate)
+    local function start()
+      local note = mc.new(Note, "cast")
+      mc.cast(note, "say", gate)
+      return mc.id(note)
+    end
+    local id = start()
+    for _ = 1, 3 do collect() end
+    gate:release()
+    assert.equal("dead_actor", gone(Note, id))
+    assert.same({ "cast", true }, gate:all())
     mc.stop(gate)
   end)
 
