@@ -38,11 +38,11 @@ function Clock:advance(by)
 end
 
 local function check(limits)
-  if next(limits) == nil then error("mc.deadline wants seconds, or how far on which clock, as {frames = 5}", 4) end
+  if next(limits) == nil then error("mc.deadline wants seconds, or how far on which clock, as {frames = 5}", 3) end
   for name, length in pairs(limits) do
-    if not clocks[name] then error(("there is no clock '%s': mc.clock makes one"):format(tostring(name)), 4) end
+    if not clocks[name] then error(("there is no clock '%s': mc.clock makes one"):format(tostring(name)), 3) end
     if not is_length(length) then
-      error(("a deadline on the clock '%s' is a number from 0 on"):format(name), 4)
+      error(("a deadline on the clock '%s' is a number from 0 on"):format(name), 3)
     end
   end
 end
@@ -71,7 +71,7 @@ end
 --- mc.deadline on clocks: fn runs in a task, which is cancelled when the first of them gets there.
 local function deadline(limits, fn, ...)
   check(limits)
-  if fn == nil then error("a deadline on a clock wants a function: it has no form to be closed", 3) end
+  if fn == nil then error("a deadline on a clock wants a function: it has no form to be closed", 2) end
   local task, forget, passed
   -- Nothing of it is left when this returns, however it does.
   local _ <close> = setmetatable({}, { __close = function()

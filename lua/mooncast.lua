@@ -20,16 +20,40 @@ local self_name = core.node()
 
 --- Declaring --------------------------------------------------------------------------------------
 
+-- Raises where a public function was called: `level` is 3 for what that function checks itself.
+local function want(fits, what, level)
+  if not fits then error("mc." .. what, level or 3) end
+end
+
 -- {"a", "b"} -> {a = true, b = true}
-local function listed(names)
-  if type(names) ~= "table" then error("errors is a list of the names of types", 3) end
+local function listed(names, what)
+  want(type(names) == "table", what, 4)
   local set = {}
   for _, name in ipairs(names) do
-    if type(name) ~= "string" then error("errors is a list of the names of types", 3) end
+    want(type(name) == "string", what, 4)
     set[name] = true
   end
   return set
 end
+
+local function check_options(options, known, what, hint)
+  want(type(options) == "table", what .. " wants a table of options", 4)
+  for key in next, options do
+    want(known[key], what .. " has no option " .. tostring(key) .. (hint or ""), 4)
+  end
+end
+
+-- The whole name of a type that is being declared.
+local function declared(name, what)
+  name = namespace.full(name)
+  want(type(name) == "string" and #name > 0 and #name < 256, what .. " wants a name, text of 1 to 255 bytes", 4)
+  return name
+end
+
+local actor_options = listed { "reentrant", "interleave", "mailbox", "signatures", "errors", "on_error" }
+local with_options = listed { "timeout", "codec", "trace", "context" }
+local type_options = listed { "encode", "decode" }
+local spawn_options = { true, on = true }
 
 --- Declares an actor type. Its methods are the functions of the table returned; `init` makes an
 -- actor, `stopped` runs at its end, and those and names with a leading underscore cannot be called
@@ -48,23 +72,29 @@ end
 -- @treturn table the type
 -- @usage local Counter = mc.actor "Counter"
 function mc.actor(name, options)
-  if type(name) ~= "string" then error("mc.actor wants the type's name, a string", 2) end
-  name = namespace.full(name)
+  name = declared(name, "actor")
   options = options or {}
+  check_options(options, actor_options, "actor", ": methods are functions of the table that it returns")
   local on_error = options.on_error or "reply"
-  if on_error ~= "reply" and on_error ~= "stop" then error("on_error is 'reply' or 'stop'", 2) end
+  want(on_error == "reply" or on_error == "stop", "actor: on_error is reply or stop")
+  local signatures = options.signatures
+  if signatures then
+    local ok, result = pcall(require("mooncast.signature").compile_all, signatures)
+    want(ok, ok or "actor: " .. result)
+    signatures = result
+  end
   local settings = {
     reentrant = options.reentrant and true,
     interleave = options.interleave,
     mailbox = options.mailbox,
-    signatures = options.signatures and require("mooncast.signature").compile_all(options.signatures),
+    signatures = signatures,
     fragile = on_error == "stop",
-    errors = options.errors and listed(options.errors),
+    errors = options.errors and listed(options.errors, "actor: errors is a list of the names of types"),
   }
+  if options.interleave then listed(options.interleave, "actor: interleave is a list of the names of methods") end
   local mailbox = options.mailbox or 1
-  if math.type(mailbox) ~= "integer" or mailbox < 1 or mailbox > 0x7fffffff then
-    error("mailbox is how many messages may wait for an actor, from 1 on", 2)
-  end
+  want(math.type(mailbox) == "integer" and mailbox > 0 and mailbox <= 0x7fffffff,
+    "actor: mailbox is how many messages may wait for an actor, from 1 on")
   local class = core.define(name, {}, settings)
   node.declare(class, name, 2).settings = settings
   return class
@@ -77,15 +107,15 @@ local Protocol = {}
 -- @treturn table a protocol, for mc.resolve
 -- @usage local Greeter = mc.protocol("Greeter", { "hello" })
 function mc.protocol(name, methods)
-  local names = {}
-  for _, method in ipairs(methods) do names[method] = true end
-  name = namespace.full(name)
+  name = declared(name, "protocol")
+  local names = listed(methods, "protocol wants a list of the names of methods")
   core.protocol(name, names)
   return setmetatable({ name = name }, Protocol)
 end
 
 --- The names of a type's methods that can be called from outside, sorted.
 function mc.methods(class)
+  want(core.class_name(class), "methods wants an actor type")
   local names = {}
   for name, value in pairs(class) do
     local public = type(name) == "string" and type(value) == "function" and not name:find "^_"
@@ -109,10 +139,12 @@ end
 -- @treturn table the metatable, with __index to itself
 -- @usage local Point = mc.type "Point"; local p = setmetatable({ x = 1 }, Point)
 function mc.type(name, codec)
-  name = namespace.full(name)
+  name = declared(name, "type")
+  codec = codec or {}
+  check_options(codec, type_options, "type")
+  for key, fn in next, codec do want(type(fn) == "function", "type wants a function for " .. key) end
   local meta = { __name = name }
   meta.__index = meta
-  codec = codec or {}
   core.register(name, meta, codec.encode or copy_raw, codec.decode or function(sent)
     return setmetatable(sent, meta)
   end)
@@ -148,7 +180,7 @@ local type, infos, checked, spawn_here = type, node.infos, node.checked, core.sp
 local function refuse_target(target)
   local class = type(target) == "table" and (core.class_name(target) and target or target[1])
   if core.class_name(class) then error("this actor type was not made by mc.actor", 3) end
-  error("mc.spawn wants an actor type, or {Type, on = node}", 3)
+  want(false, "spawn wants an actor type, or {Type, on = node}", 4)
 end
 
 --- Makes an actor that lives until mc.stop or the end of its node.
@@ -159,7 +191,10 @@ end
 function mc.spawn(target, ...)
   local class = type(target) == "table" and target[1]
   if checked[class] and target.on == self_name then return spawn_here(class, ...) end
-  if infos[class] then return node.spawn(target.on or node.least_loaded(), class, ...) end
+  if infos[class] then
+    if target.on == nil then check_options(target, spawn_options, "spawn") end
+    return node.spawn(target.on or node.least_loaded(), class, ...)
+  end
   if infos[target] then return node.spawn(node.least_loaded(), target, ...) end
   refuse_target(target)
 end
@@ -172,7 +207,7 @@ end
 -- @treturn ref its reference
 -- @usage local cursor = mc.new(Cursor, query)
 function mc.new(class, ...)
-  if not core.class_name(class) then error("mc.new wants an actor type", 2) end
+  want(core.class_name(class), "new wants an actor type")
   if not node.infos[class] then error("this actor type was not made by mc.actor", 2) end
   return node.new(class, ...)
 end
@@ -180,6 +215,7 @@ end
 --- Ends an actor once it has handled what came before; its `stopped` runs. True, or false when it
 -- had ended already. An actor may stop itself: it ends after the handler that runs.
 function mc.stop(ref)
+  want(core.is_ref(ref), "stop wants a reference")
   local ok, result = pcall(core.stop, ref)
   if ok then return result end
   if getmetatable(result) == core.Error and result.code == "dead_actor" then return false end
@@ -237,7 +273,7 @@ mc.id = core.id
 function mc.resolve(class, id)
   local name = type(class) == "string" and class or core.class_name(class)
   if getmetatable(class) == Protocol then name = class.name end
-  if not name then error("mc.resolve wants an actor type or its name", 2) end
+  want(name, "resolve wants an actor type or its name")
   return core.resolve(name, id)
 end
 
@@ -254,46 +290,6 @@ local function closing(fn, ...)
   return setmetatable({}, { __close = function() fn(table.unpack(arguments, 1, arguments.n)) end })
 end
 
-local scalars = { boolean = true, number = true, string = true }
-local MAX_CONTEXT <const> = 4096 -- bytes: MC_MAX_CONTEXT
-
--- The context that stands, with these keys in it.
-local function merged(before, more)
-  if type(more) ~= "table" then core.error("bad_arguments", "context is a table, not a " .. type(more)) end
-  local all = {}
-  for key, value in next, before or {} do
-    if key ~= 0 then all[key] = value end
-  end
-  for key, value in next, more do
-    if type(key) ~= "string" or not utf8.len(key) then
-      core.error("bad_arguments", "the keys of a context are text, and one is " .. tostring(key))
-    end
-    if not scalars[type(value)] then
-      core.error("bad_arguments", ("context.%s is a boolean, a number or a string, not a %s"):format(key, type(value)))
-    end
-    all[key] = value
-  end
-  if not next(all) then return false end
-  local bytes = core.encode(all)
-  if #bytes > MAX_CONTEXT then
-    core.error("bad_arguments", ("a context of %d bytes: %d are the most"):format(#bytes, MAX_CONTEXT))
-  end
-  all[0] = bytes
-  return all
-end
-
-local function new_trace()
-  local trace
-  repeat trace = ("I7"):unpack(core.random(7)) & (1 << 53) - 1 until trace ~= 0
-  return trace
-end
-
-local function checked_trace(trace)
-  if trace == true then return new_trace() end
-  if math.type(trace) == "integer" and trace > 0 and trace < 1 << 53 then return trace end
-  core.error("bad_arguments", "trace is true or an integer from 1 to 2^53 - 1, not " .. tostring(trace))
-end
-
 --- Calls fn(...) with options for all that it does: its calls and casts, the tasks and actors that it
 -- makes, and what those do on any node. Inside another mc.with what is not given stays.
 -- @tparam table options timeout: seconds that each call of this task waits at most;
@@ -302,14 +298,18 @@ end
 -- context: keys with booleans, numbers or strings, 4 KiB in all: see mc.context
 -- @usage mc.with({ trace = true, context = { user = "ada" } }, function() return shop:order(item) end)
 function mc.with(options, fn, ...)
+  check_options(options, with_options, "with")
+  want(type(fn) == "function", "with wants a function")
+  local timeout <const> = options.timeout
+  want(timeout == nil or type(timeout) == "number" and timeout >= 0, "with: timeout is seconds, a number from 0 on")
   local trace, context = core.trace(), core.context()
   local _ <close> = closing(core.carry, trace, context)
   local _ <close> = closing(core.timeout, core.timeout())
   local _ <close> = closing(core.codec, core.codec())
-  if options.timeout ~= nil then core.timeout(options.timeout) end
+  if timeout then core.timeout(timeout) end
   if options.codec ~= nil then core.codec(require("mooncast.intercept").codecs.number(options.codec)) end
-  if options.trace ~= nil then trace = checked_trace(options.trace) end
-  if options.context ~= nil then context = merged(context, options.context) end
+  if options.trace ~= nil then trace = require("mooncast.context").trace(options.trace) end
+  if options.context ~= nil then context = require("mooncast.context").merged(context, options.context) end
   core.carry(trace, context)
   return fn(...)
 end
@@ -339,7 +339,9 @@ end
 -- Those are for this node alone: nothing of them is sent, and there is no form to be closed.
 -- @usage local reply = mc.deadline(0.5, function() return shop:order(item) end)
 function mc.deadline(seconds, fn, ...)
+  want(fn == nil or type(fn) == "function", "deadline wants a function")
   if type(seconds) == "table" then return require("mooncast.clock").deadline(seconds, fn, ...) end
+  want(type(seconds) == "number" and seconds >= 0, "deadline wants seconds, a number from 0 on")
   local before = { false, false, false } -- places: from the change of the deadline on nothing may fail
   local scope <const> = setmetatable({}, { __close = function()
     core.deadline_back(before[1], before[2], before[3])
@@ -387,9 +389,19 @@ local function each(next_of, ...)
   end
 end
 
+local function check_tasks(what, ...)
+  for i = 1, select("#", ...) do
+    local meta = getmetatable((select(i, ...)))
+    want(type(meta) == "table" and meta.__name == "mooncast.task", what .. " wants tasks", 4)
+  end
+end
+
 --- Goes through tasks as they end.
 -- @usage for i, task in mc.each(a, b, c) do print(i, task:await()) end
-function mc.each(...) return each(core.first_of, ...) end
+function mc.each(...)
+  check_tasks("each", ...)
+  return each(core.first_of, ...)
+end
 
 local function cancel_all(...)
   for i = 1, select("#", ...) do (select(i, ...)):cancel() end
@@ -398,6 +410,7 @@ end
 --- Awaits all tasks and returns the first result of each, in their order. The first that fails
 -- cancels the others and raises.
 function mc.all(...)
+  check_tasks("all", ...)
   local _ <close> = closing(cancel_all, ...)
   local n, results = select("#", ...), {}
   for i, task in each(core.next_of, ...) do results[i] = task:await() end
@@ -406,6 +419,8 @@ end
 
 --- The results, or the error, of the task that ends first; the others are cancelled.
 function mc.race(...)
+  check_tasks("race", ...)
+  want(..., "race wants tasks")
   local _ <close> = closing(cancel_all, ...)
   return (select(core.first_of(...), ...)):await()
 end
@@ -413,6 +428,7 @@ end
 --- The results of the first task that does not fail; the others are cancelled. When all fail, raises
 -- what the last one raised.
 function mc.any(...)
+  check_tasks("any", ...)
   local _ <close> = closing(cancel_all, ...)
   local left = select("#", ...)
   for _, task in mc.each(...) do
@@ -457,6 +473,7 @@ end
 
 --- Ends a node and all of its actors. True if there was one.
 function mc.stop_node(name)
+  want(type(name) == "string", "stop_node wants the name of a node")
   return core.call(node.host(), "stop_node", name)
 end
 
@@ -487,7 +504,8 @@ local levels = { error = 0, warn = 1, info = 2, debug = 3 }
 function mc.log(level, ...)
   local parts = table.pack(...)
   for i = 1, parts.n do parts[i] = tostring(parts[i]) end
-  core.log(levels[level] or error("mc.log: no such level: " .. tostring(level), 2), table.concat(parts, "\t"))
+  want(levels[level], "log wants the level error, warn, info or debug")
+  core.log(levels[level], table.concat(parts, "\t"))
 end
 
 --- Programs ---------------------------------------------------------------------------------------
@@ -509,7 +527,7 @@ end
 --- The program: runs once, on the first node, after every other node has run the file too. The last
 -- statement of the file.
 function mc.main(fn)
-  if type(fn) ~= "function" then error("mc.main wants a function", 2) end
+  want(type(fn) == "function", "main wants a function")
   node.program.main = fn
   if core.native and self_name == "w1" and not node.program.running then
     run_native(fn, debug.getinfo(2, "S").source)

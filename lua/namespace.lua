@@ -19,12 +19,13 @@ local function load_copy(name)
     if type(loader) == "function" then return loader(name, extra) end
     if type(loader) == "string" then tried[#tried + 1] = loader end
   end
-  error(("module '%s' not found:%s"):format(name, table.concat(tried)), 0)
+  error(("module '%s' not found:\n\t%s"):format(name, table.concat(tried, "\n\t")), 0)
 end
 
 local function run(name, what, ...)
   if type(name) ~= "string" or name == "" then error("mc.namespace wants a name", 2) end
   if type(what) == "string" then return run(name, load_copy, what) end
+  if type(what) ~= "function" then error("mc.namespace wants a function, or the name of a module", 2) end
   local here = coroutine.running()
   local before = inside[here]
   local _ <close> = setmetatable({}, { __close = function() inside[here] = before end })

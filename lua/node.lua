@@ -127,6 +127,9 @@ local hooks = {}
 
 --- See mc.on.
 function node.on(event, fn)
+  if event ~= "assign" and event ~= "ready" and event ~= "resign" then
+    error("mc.on wants assign, ready or resign", 2)
+  end
   if type(fn) ~= "function" then error("mc.on wants a function", 2) end
   if not hooks[event] then
     local list = {}

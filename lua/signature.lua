@@ -38,7 +38,11 @@ end
 --- Compiles a table of them, method name -> text.
 function signature.compile_all(signatures)
   local compiled = {}
-  for name, text in pairs(signatures) do compiled[name] = signature.compile(text) end
+  if type(signatures) ~= "table" then error("signatures is a table", 0) end
+  for name, text in pairs(signatures) do
+    if type(text) ~= "string" then error(("the signature of '%s' is no string"):format(tostring(name)), 0) end
+    compiled[name] = signature.compile(text)
+  end
   return compiled
 end
 

@@ -159,6 +159,7 @@ end
 
 --- See mc.reload.
 function node.reload(ref)
+  if not core.is_ref(ref) then error("mc.reload wants a reference", 2) end
   local name = core.type_name(ref)
   local class = core.class(name)
   local info = node.infos[class]
