@@ -10,9 +10,11 @@ import { jsFiles } from "../spec/browser/suites.js";
 const make = process.env.MAKE || "make";
 // Two nodes besides the one that the specs run on.
 const WORKERS = "3";
-const busted = (link) => ["node", "worker-shell/cli.js", "test", "--workers", WORKERS, "--link", link, "spec/"];
+// A line for each test that begins, by which one that hangs or crashes is known.
+const NAMES = "-Xoutput=names";
+const busted = (link) => ["node", "worker-shell/cli.js", "test", "--workers", WORKERS, "--link", link, "spec/", NAMES];
 // Nodes under a simulated clock and network; in the other suites these specs are skipped.
-const simulation = ["spec/support/run_busted.lua", "spec/sim"];
+const simulation = ["spec/support/run_busted.lua", NAMES, "spec/sim"];
 
 // Those of spec/browser/ are for pages alone, the package's want more installed.
 const jsTests = jsFiles().filter((path) => !/^spec\/(browser|package)\//.test(path));
@@ -42,7 +44,7 @@ const suites = [
   {
     name: "busted, native",
     build: [make, "-s", "native"],
-    run: ["env", `MOONCAST_WORKERS=${WORKERS}`, "lua5.4", "spec/support/run_busted.lua", "spec"],
+    run: ["env", `MOONCAST_WORKERS=${WORKERS}`, "lua5.4", "spec/support/run_busted.lua", NAMES, "spec"],
   },
   {
     name: "busted, wasm, rings",
@@ -52,11 +54,11 @@ const suites = [
   { name: "busted, wasm, ports", run: busted("port") },
   {
     name: "busted, calls in JSON, native",
-    run: ["env", `MOONCAST_WORKERS=${WORKERS}`, "MOONCAST_CODEC=json", "lua5.4", "spec/support/run_busted.lua", ...calls],
+    run: ["env", `MOONCAST_WORKERS=${WORKERS}`, "MOONCAST_CODEC=json", "lua5.4", "spec/support/run_busted.lua", NAMES, ...calls],
   },
   {
     name: "busted, calls in JSON, wasm",
-    run: ["node", "worker-shell/cli.js", "test", "--workers", WORKERS, "--codec", "json", ...calls],
+    run: ["node", "worker-shell/cli.js", "test", "--workers", WORKERS, "--codec", "json", ...calls, NAMES],
   },
   {
     name: "simulation, native",
@@ -95,10 +97,14 @@ function execute(command) {
     let output = "";
     let problem = null;
     for (const stream of ["stdout", "stderr"]) {
+      let line = "";
       child[stream].setEncoding("utf8").on("data", (text) => {
         output += text;
-        process[stream].write(text);
+        const end = (line + text).lastIndexOf("\n") + 1;
+        process[stream].write((line + text).slice(0, end).replace(/^begins .*\n/gm, ""));
+        line = (line + text).slice(end);
       });
+      child[stream].on("end", () => process[stream].write(line));
     }
     const limit = setTimeout(() => {
       problem = `ended after ${TIME_LIMIT_MS / 60000} minutes`;
@@ -133,6 +139,9 @@ function failures(output) {
     if (left-- > 0) found.push(line);
   }
   const shown = found.length > 0 ? found.slice(0, LINES.all) : lines.slice(-LINES.last);
+  // Where it was when it did not get to its end.
+  const at = lines.findLast((line) => /^(begins |\d+ passed)/.test(line));
+  if (at?.startsWith("begins ")) shown.push(`it was at: ${at.slice("begins ".length)}`);
   return shown.map((line) => line.slice(0, LINES.width)).join("\n");
 }
 
