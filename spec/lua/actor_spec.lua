@@ -299,9 +299,13 @@ describe("the life of an actor", function()
 
   it("is told when its init awaits, too [A7]", function()
     local Slow = mc.actor "actor_spec.SlowStart"
-    function Slow:init() mc.sleep(0.01) end
+    local go
+    function Slow:init()
+      while not go do mc.sleep(0.001) end
+    end
     local spawning = mc.async(mc.spawn, { Slow, on = mc.node() })
     eventually(function() return events_of(log) == "assign" end, "assigned before init is done")
+    go = true
     mc.stop(spawning:await())
     assert.equal("assign ready resign", events_of(log))
   end)
