@@ -188,10 +188,10 @@ describe("a call to a JavaScript actor", () => {
 
 describe("a call that gets no answer", () => {
   it("ends with its timeout, and the late answer finds nobody", async () => {
-    const { a, b, ref } = two({ slow: () => sleep(40) });
-    const error = await ref.call("slow", [], { timeout: 10 }).catch((e) => e);
+    const { a, b, ref } = two({ slow: () => sleep(600) });
+    const error = await ref.call("slow", [], { timeout: 300 }).catch((e) => e);
     assert.equal(error.code, "timeout");
-    assert.match(error.message, /thing:slow on b did not answer within 10 ms/);
+    assert.match(error.message, /thing:slow on b did not answer within 300 ms/);
     await until(() => a.stats().late_replies === 1);
     await nothingLeft(a, b);
   });
