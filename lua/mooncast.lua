@@ -2,7 +2,6 @@
 -- The hot paths are C (bindings/lua_*.c); here stands what reads better in Lua.
 
 local _, core = ... -- the binding: bindings/lua_*.c
-local namespace = require "mooncast.namespace"
 local node = require "mooncast.node"
 
 -- A function of a module that few programs use: loaded when it is called.
@@ -45,7 +44,7 @@ end
 
 -- The whole name of a type that is being declared.
 local function declared(name, what)
-  name = namespace.full(name)
+  if node.full_name then name = node.full_name(name) end
   want(type(name) == "string" and #name > 0 and #name < 256, what .. " wants a name, text of 1 to 255 bytes", 4)
   return name
 end
@@ -156,7 +155,7 @@ end
 -- @tparam string name every node must use the same
 -- @param fn a function; or the name of a module, of which a new copy is loaded, whatever `require` has
 -- @usage local left, right = mc.namespace("left", "shop"), mc.namespace("right", "shop")
-mc.namespace = namespace.run
+mc.namespace = of("mooncast.namespace", "run")
 
 --- Marks a table to be sent as a map, also when it is empty or its keys are 1..n.
 mc.map = core.map

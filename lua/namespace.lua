@@ -3,10 +3,11 @@
 -- What belongs to a namespace is known by the coroutine that declares: another task that runs while the
 -- library awaits declares under its own names.
 
+local node = require "mooncast.node"
 local inside = setmetatable({}, { __mode = "k" }) -- coroutine -> "outer.inner."
 
---- The name that a declaration has where it stands.
-local function full(name)
+--- The name that a declaration has where it stands: what declares looks for this once somebody uses namespaces.
+function node.full_name(name)
   local prefix = inside[coroutine.running()]
   return prefix and type(name) == "string" and prefix .. name or name
 end
@@ -33,4 +34,4 @@ local function run(name, what, ...)
   return what(...)
 end
 
-return { run = run, full = full }
+return { run = run }

@@ -103,5 +103,6 @@ export function checkRequest({ timeout, signal, method, args }) {
   }
   if (typeof method !== "string") throw new TypeError(`a method's name is a string, not ${typeof method}`);
   if (!Array.isArray(args)) throw new TypeError(`the arguments of ${method} are an array`);
+  if (signal && !signal.addEventListener) throw new TypeError("signal is an AbortSignal");
   if (signal?.aborted) throw new ActorError("cancelled", `${method} was cancelled before it was sent`, { cause: signal.reason });
 }

@@ -13,7 +13,7 @@ import { Doorbells } from "./ring.js";
 import { WorkerHandle } from "./worker-handle.js";
 
 /** Nodes that can live at a time. */
-const MAX_NODES = 1024;
+export const MAX_NODES = 1024;
 /**
  * Each node has a doorbell. A page cannot tell when a worker that it terminated is gone: until then
  * it may sleep on its doorbell, and take the wakeups of whoever has it next. So a doorbell is used

@@ -6,6 +6,7 @@ import { ActorError, errorText } from "./errors.js";
 import { Events } from "./events.js";
 import { results } from "./results.js";
 import { HostNode } from "./host-node.js";
+import { checkOptions, checkText } from "./options.js";
 import { currentPlatform } from "./platform.js";
 import { Pool, startThreads } from "./pool.js";
 import { Program } from "./program.js";
@@ -36,21 +37,6 @@ export async function createSystem(options = {}) {
   } catch (error) {
     await system.terminateAll();
     throw error;
-  }
-}
-
-function checkOptions({ workers, link, callTimeout, maxMemory }) {
-  if (workers !== undefined && !(Number.isInteger(workers) && workers >= 0)) {
-    throw new RangeError(`workers is a whole number from 0, not ${workers}`);
-  }
-  if (link !== undefined && link !== "ring" && link !== "port") {
-    throw new RangeError(`link is "ring" or "port", not ${link}`);
-  }
-  if (callTimeout !== undefined && !(callTimeout > 0)) {
-    throw new RangeError(`callTimeout is a number of milliseconds above 0, not ${callTimeout}`);
-  }
-  if (maxMemory !== undefined && !(Number.isInteger(maxMemory) && maxMemory > 0)) {
-    throw new RangeError(`maxMemory is a whole number of bytes above 0, not ${maxMemory}`);
   }
 }
 
@@ -217,6 +203,7 @@ export class System {
    * @returns {Promise<import("./ref.js").RemoteRef>}
    */
   async spawn(type, args = [], { on, ...options } = {}) {
+    checkText("type", type);
     const node = this.nodeActor(on ?? this.nodes()[0] ?? "w1");
     return this.#spawns.ask(node, type, on ?? null, args, options);
   }
@@ -238,6 +225,7 @@ export class System {
    * @param {{ reentrant?: boolean, interleave?: string[], mailbox?: number, signatures?: Record<string, string> }} [options]
    */
   expose(name, object, options = {}) {
+    checkText("name", name);
     if (name === "mc.host") throw new Error("mc.host is the system's own");
     return this.#host.expose(name, object, options);
   }
@@ -285,6 +273,7 @@ export class System {
 
   /** As run, with the program's text. @param {string} chunkname a path, or = and a name */
   async runSource(chunkname, source, args = []) {
+    checkText("a program's name", chunkname);
     const program = this.#newProgram();
     await program.load(chunkname, args, source);
     await program.main(args);
@@ -301,6 +290,7 @@ export class System {
    * @returns {Promise<{ status: "ok" | "more" | "error", text: string }>}
    */
   async eval(entry, { on = "w1", ...options } = {}) {
+    checkText("entry", entry);
     const answer = await this.nodeActor(on).call("eval", [entry], { timeout: Infinity, ...options });
     const [status, text] = Array.isArray(answer) ? answer : [answer, ""];
     return { status, text: typeof text === "string" ? text : new TextDecoder().decode(text ?? undefined) };

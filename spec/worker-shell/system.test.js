@@ -84,9 +84,39 @@ describe("a system that cannot start", () => {
     }
   });
 
-  it("rejects wrong options", async () => {
-    for (const options of [{ workers: -1 }, { workers: 1.5 }, { workers: "2" }, { link: "socket" }, { callTimeout: 0 }]) {
-      await assert.rejects(createSystem(options), RangeError);
+  it("rejects wrong options and says what they are", async () => {
+    const wrong = [
+      [{ worker: 2 }, "createSystem has no option worker"],
+      [{ toString: 2 }, "createSystem has no option toString"],
+      [{ workers: -1 }, "workers is a whole number from 0 to 1024, not -1"],
+      [{ workers: 1.5 }, "workers is a whole number from 0 to 1024, not 1.5"],
+      [{ workers: "2" }, "workers is a whole number from 0 to 1024, not 2"],
+      [{ workers: 1e9 }, "workers is a whole number from 0 to 1024, not 1000000000"],
+      [{ link: "socket" }, 'link is "ring" or "port", not socket'],
+      [{ callTimeout: 0 }, "callTimeout is a number of milliseconds above 0, not 0"],
+      [{ callTimeout: "5" }, "callTimeout is a number of milliseconds above 0, not 5"],
+      [{ args: "x" }, "args is an array, not x"],
+      [{ main: 5 }, "main is a string, not 5"],
+      [{ log: console }, /^log is a function, not/],
+      [{ policy: true }, "policy is a function, not true"],
+      [5, "options is an object, not 5"],
+      [null, "options is an object, not null"],
+    ];
+    for (const [options, message] of wrong) await assert.rejects(createSystem(options), { message });
+  });
+
+  it("rejects wrong arguments before anything is sent", async () => {
+    const system = await createSystem({ workers: 1 });
+    try {
+      const ref = system.expose("echo", { say: (text) => text });
+      await assert.rejects(system.eval(5), { message: "entry is a string, not 5" });
+      await assert.rejects(system.run(), { message: "a program's name is a string, not undefined" });
+      await assert.rejects(system.spawn(5), { message: "type is a string, not 5" });
+      await assert.rejects(ref.call("say", [1], { signal: 5 }), { message: "signal is an AbortSignal" });
+      assert.throws(() => system.expose(5, {}), { message: "name is a string, not 5" });
+      assert.equal((await system.stats()).pending, 0);
+    } finally {
+      await system.close();
     }
   });
 
