@@ -100,6 +100,21 @@ static mc_actor *make_fleeting(lua_State *L, mc_lua *M, mc_type *type, int klass
   return m.a;
 }
 
+/* A new actor, which is starting, for the object on top, which is popped; or raises, and there is none. */
+static mc_actor *place_actor(lua_State *L, mc_lua *M, int klass, mc_lua_class *class) {
+  int reference = mc__lua_class_reference(L, klass, class);
+  int object = luaL_ref(L, LUA_REGISTRYINDEX);
+  mc_actor *a = mc_actor_new(M->node, class->type);
+  if (!a) {
+    luaL_unref(L, LUA_REGISTRYINDEX, object);
+    no_actor(L);
+  }
+  class->count++;
+  a->object = object;
+  a->klass = reference;
+  return a;
+}
+
 /* Pushes the reference of a new actor, which is starting; or raises, and there is none. What can raise
 ** comes before the actor. */
 static mc_actor *make_actor(lua_State *L, mc_lua *M, mc_type *type, int klass) {
@@ -109,19 +124,19 @@ static mc_actor *make_actor(lua_State *L, mc_lua *M, mc_type *type, int klass) {
   lua_rawgeti(L, -3, MC_INSTANCE);
   lua_setmetatable(L, -2);
   mc__lua_place_ref(M, L, lua_gettop(L) - 1); /* the last that may run a finaliser */
-  int reference = mc__lua_class_reference(L, klass, class);
-  int object = luaL_ref(L, LUA_REGISTRYINDEX);
-  mc_actor *a = mc_actor_new(M->node, type);
-  if (!a) {
-    luaL_unref(L, LUA_REGISTRYINDEX, object);
-    no_actor(L);
-  }
+  mc_actor *a = place_actor(L, M, klass, class);
   lua_replace(L, -2);
   mc_actor_address(a, &ref->to);
-  class->count++;
-  a->object = object;
-  a->klass = reference;
   tell(M, MC_ON_ASSIGN, a);
+  return a;
+}
+
+mc_actor *mc__lua_make(lua_State *L, mc_lua *M, mc_lua_class *class, int klass) {
+  lua_newtable(L);
+  lua_rawgeti(L, -2, MC_INSTANCE);
+  lua_setmetatable(L, -2);
+  mc_actor *a = place_actor(L, M, klass, class);
+  mc_actor_ready(M->node, a);
   return a;
 }
 
@@ -231,10 +246,6 @@ static int run_init(lua_State *L, mc_lua *M, mc_actor *a, int init, int first,
   return 1;
 }
 
-void mc__lua_make(lua_State *L, mc_lua *M, mc_type *type, int klass) {
-  make_ready(M, make_actor(L, M, type, klass));
-}
-
 static int make(lua_State *L,
                 mc_actor *make_one(lua_State *L, mc_lua *M, mc_type *type, int klass)) {
   mc_lua *M = mc__lua_of(L);
@@ -334,14 +345,6 @@ static int l_become(lua_State *L) {
   return 0;
 }
 
-/* core.load() -> how many actors live here */
-static int l_load(lua_State *L) {
-  mc_stats s;
-  mc_node_stats(mc__lua_of(L)->node, &s);
-  lua_pushinteger(L, (lua_Integer)s.actors);
-  return 1;
-}
-
 /* core.on(event, fn): fn(ref) runs at that moment of every actor's life: "assign" when it has its
 ** address, "ready" when its init is done, "resign" when it is gone. It cannot await. */
 static int l_on(lua_State *L) {
@@ -368,9 +371,11 @@ void mc__lua_resign(void *ud, mc_actor *a) {
 
 void mc__lua_open_actor(lua_State *L, mc_lua *M) {
   (void)M;
-  static const luaL_Reg functions[] = {{"first", l_first},   {"self", l_self},
-                                       {"become", l_become}, {"load", l_load},
-                                       {"on", l_on},         {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"first", l_first},
+                                       {"self", l_self},
+                                       {"become", l_become},
+                                       {"on", l_on},
+                                       {NULL, NULL}};
   static const luaL_Reg makers[] = {{"spawn", l_spawn}, {"new", l_new}, {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   lua_pushliteral(L, "init");

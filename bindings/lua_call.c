@@ -139,19 +139,16 @@ static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
                     .direct = M->depth < MAX_DIRECT};
 }
 
-/* Sends the call that was begun, with the values from `first` to the top of the stack, and awaits it. */
-static int call_bytes(lua_State *L, mc_lua *M, const mc_request *q, mc_sending *s,
-                      int first, lua_KFunction k, lua_KContext ctx) {
-  mc_lua_why why;
+/* Sends the call that was begun, whose arguments are written unless `code` says that they could not be, and
+** awaits it. */
+static int call_written(lua_State *L, mc_lua *M, const mc_request *q, mc_sending *s,
+                        mc_error code, const mc_lua_why *why, lua_KFunction k,
+                        lua_KContext ctx) {
   mc_lua_task *self = mc__lua_task_current(M);
-  int nargs = lua_gettop(L) - first + 1;
-  mc_error code = MC_OK;
-  if (q->kind != MC_STOP)
-    code = mc__lua_write_all(M, L, first, nargs, s->out, q->to->peer, "arguments", &why);
   if (code) {
     mc__lua_sent(M, code);
     mc_send_abort(M->node, q, s);
-    return raise_call(L, M, self, code, why.text);
+    return raise_call(L, M, self, code, why->text);
   }
   self->parked = L; /* the answer may come inside the commit */
   code = mc_send_commit(M->node, q, s);
@@ -163,6 +160,17 @@ static int call_bytes(lua_State *L, mc_lua *M, const mc_request *q, mc_sending *
   return mc__lua_await(L, M, MC_AWAIT_CALL, k, ctx);
 }
 
+/* The same with the values from `first` to the top of the stack. */
+static int call_bytes(lua_State *L, mc_lua *M, const mc_request *q, mc_sending *s,
+                      int first) {
+  mc_lua_why why;
+  int nargs = lua_gettop(L) - first + 1;
+  mc_error code = MC_OK;
+  if (q->kind != MC_STOP)
+    code = mc__lua_write_all(M, L, first, nargs, s->out, q->to->peer, "arguments", &why);
+  return call_written(L, M, q, s, code, &why, call_k, 0);
+}
+
 /* Calls, with the method's name at `name` and the arguments from `first` to the top of the stack. */
 static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, int name,
                 int first) {
@@ -172,25 +180,34 @@ static int call(lua_State *L, mc_lua *M, const mc_lua_ref *ref, mc_request *q, i
   mc__lua_task_reserve(M, L);
   switch (mc_send_begin(M->node, q, &s)) {
   case MC_ROUTE_DIRECT: return call_direct(L, M, q, s.turn, name, first);
-  case MC_ROUTE_BYTES: return call_bytes(L, M, q, &s, first, call_k, 0);
+  case MC_ROUTE_BYTES: return call_bytes(L, M, q, &s, first);
   default: return raise_call(L, M, self, s.error, NULL);
   }
 }
 
-int mc__lua_call_there(lua_State *L, mc_lua *M, const mc_lua_ref *ref, const char *method,
-                       int first, lua_KFunction k, lua_KContext ctx) {
+int mc__lua_call_spawn(lua_State *L, mc_lua *M, const mc_lua_ref *ref,
+                       const mc_lua_class *class, int first, lua_KFunction k) {
   mc_request q;
   mc_sending s;
+  mc_lua_why why;
   mc_lua_task *self = mc__lua_task_current(M);
+  int nargs = lua_gettop(L) - first + 1;
   request_init(&q, M, ref, MC_CALL, self);
-  q.method = method;
-  q.method_len = strlen(method);
+  q.method = "spawn";
+  q.method_len = MC_SPAWN_LEN;
   q.direct = false;
-  mc__lua_check_await(L, M, method);
-  call_is(self, ref, method);
+  q.makes = true;
+  mc__lua_check_await(L, M, q.method);
+  call_is(self, ref, q.method);
   if (mc_send_begin(M->node, &q, &s) != MC_ROUTE_BYTES)
     return raise_call(L, M, self, s.error, NULL);
-  return call_bytes(L, M, &q, &s, first, k, ctx);
+  mc_write_array(s.out, (size_t)nargs + 2);
+  mc_write_string(s.out, class->type->name, class->type->len);
+  mc_write_int(s.out, class->version);
+  mc_error code = MC_OK;
+  for (int i = 0; i < nargs && !code; i++)
+    code = mc__lua_write(M, L, first + i, s.out, q.to->peer, "arguments", i + 1, &why);
+  return call_written(L, M, &q, &s, code, &why, k, (lua_KContext) class->type);
 }
 
 /* The function behind ref:method(...). Upvalue 1: the method's name. */
@@ -422,6 +439,7 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
   size_t len = values ? (size_t)(o->values->end - values) : 0;
   if (!to) {
     mc__lua_discard(M, values, len);
+    if (o->makes) mc_unmake_unread(M->node, t->wait.peer, values, len);
     return;
   }
   if (o->failed && o->code == MC_E_CANCELLED && t->cancelled) mc__lua_tell(t);
@@ -430,7 +448,9 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
     mc__lua_wake(M, t, 0, false);
     return;
   }
-  int count = settle_plain(M, to, o);
+  int count = o->makes && mc_read_made(o->values, t->wait.peer, &t->made)
+                  ? 0
+                  : settle_plain(M, to, o);
   if (count >= 0) {
     mc__lua_wake(M, t, count, false);
     return;

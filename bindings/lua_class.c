@@ -8,22 +8,30 @@
 
 #include "lua_node.h"
 
-static const char IS_CLASS; /* key in the metatables of types: of mc_lua_class */
+static const char MARK; /* of every mc_lua_class, and of no other userdata */
 
-enum { CLASS_VERSION = 1, CLASS_FIELDS };
+enum { CLASS_FIELDS = 1 };
 
-/* Pushes the metatable of the class at index, or nothing and returns NULL: it is none. */
-mc_lua_class *mc__lua_push_class_meta(lua_State *L, int index) {
+/* Pushes the metatable of the class at index and what stands for the class; or nothing and returns NULL: it
+** is none. */
+static mc_lua_class *push_class(lua_State *L, int index) {
   if (lua_type(L, index) != LUA_TTABLE || !lua_getmetatable(L, index)) return NULL;
-  lua_rawgetp(L, -1, &IS_CLASS);
+  lua_rawgeti(L, -1, MC_CLASS);
   mc_lua_class *class = lua_touserdata(L, -1);
-  lua_pop(L, class ? 1 : 2);
+  if (class && lua_rawlen(L, -1) == sizeof *class && class->mark == &MARK) return class;
+  lua_pop(L, 2);
+  return NULL;
+}
+
+mc_lua_class *mc__lua_push_class_meta(lua_State *L, int index) {
+  mc_lua_class *class = push_class(L, index);
+  if (class) lua_pop(L, 1);
   return class;
 }
 
 static mc_type *test_class(lua_State *L, int index) {
-  const mc_lua_class *class = mc__lua_push_class_meta(L, index);
-  if (class) lua_pop(L, 1);
+  const mc_lua_class *class = push_class(L, index);
+  if (class) lua_pop(L, 2);
   return class ? class->type : NULL;
 }
 
@@ -76,16 +84,15 @@ static bool option(lua_State *L, int options, const char *name) {
 static void new_class_meta(lua_State *L, mc_type *type) {
   bool travelled = option(L, 3, "travelled"), checked = option(L, 3, "signatures"),
        redacts = option(L, 3, "errors");
-  lua_createtable(L, MC_INSTANCE, 4);
-  mc_lua_class *class = mc__lua_push_class_meta(L, 2);
+  lua_createtable(L, MC_CLASS, 3);
+  mc_lua_class *class = push_class(L, 2);
   if (class) { /* defined before: its actors stay counted */
-    lua_rawgetp(L, -1, &IS_CLASS);
     lua_replace(L, -2);
   } else {
     class = lua_newuserdatauv(L, sizeof *class, CLASS_FIELDS);
-    *class = (mc_lua_class){.type = type, .reference = LUA_NOREF};
+    *class = (mc_lua_class){.mark = &MARK, .type = type, .reference = LUA_NOREF};
   }
-  lua_rawsetp(L, -2, &IS_CLASS);
+  lua_rawseti(L, -2, MC_CLASS);
   lua_pushcfunction(L, l_type_tostring);
   lua_setfield(L, -2, "__tostring");
   if (travelled) {
@@ -218,80 +225,73 @@ static int l_protocol(lua_State *L) {
 
 /* ---- versions -------------------------------------------------------------------------------- */
 
-/* Pushes what stands for the class at index; false, and nothing is pushed, when it is none. */
-static mc_lua_class *push_class(lua_State *L, int index) {
-  mc_lua_class *class = mc__lua_push_class_meta(L, index);
-  if (!class) return NULL;
-  lua_rawgetp(L, -1, &IS_CLASS);
-  lua_replace(L, -2);
-  return class;
-}
-
-/* The fields of a class, of which the table on top is a copy; NaN is like NaN. */
-static bool has_fields(lua_State *L, int klass, lua_Integer count) {
-  int copy = lua_gettop(L);
+/* The fields of a class are those listed on top: key, value, key, value ... They come in the same order as long
+** as none is added or removed. NaN is like NaN. */
+static bool has_fields(lua_State *L, int klass) {
+  int list = lua_gettop(L);
+  lua_Integer n = 0;
   bool same = true;
   lua_pushnil(L);
   while (same && lua_next(L, klass)) {
-    lua_pushvalue(L, -2);
-    lua_rawget(L, copy);
-    same = lua_rawequal(L, -1, -2) ||
-           (lua_type(L, -1) == LUA_TNUMBER && !lua_rawequal(L, -1, -1) &&
-            lua_type(L, -2) == LUA_TNUMBER && !lua_rawequal(L, -2, -2));
-    lua_pop(L, 2);
-    count--;
+    lua_rawgeti(L, list, ++n);
+    lua_rawgeti(L, list, ++n);
+    same = lua_rawequal(L, -4, -2) &&
+           (lua_rawequal(L, -3, -1) ||
+            (!lua_rawequal(L, -3, -3) && !lua_rawequal(L, -1, -1)));
+    lua_pop(L, 3);
   }
-  lua_settop(L, copy);
-  return same && count == 0;
+  lua_settop(L, list);
+  return same && (size_t)n == lua_rawlen(L, list);
 }
 
-bool mc__lua_push_version(lua_State *L, int klass) {
+mc_lua_class *mc__lua_unchanged(lua_State *L, int klass) {
   luaL_checkstack(L, 8, NULL);
-  const mc_lua_class *class = push_class(L, klass);
-  if (!class) return false;
+  mc_lua_class *class = push_class(L, klass);
+  if (!class) return NULL;
   int fields = lua_getiuservalue(L, -1, CLASS_FIELDS);
-  bool same = fields == LUA_TBOOLEAN ||
-              (fields == LUA_TTABLE && has_fields(L, klass, class->fields));
-  lua_pop(L, 1);
-  if (!same) return lua_pop(L, 1), false;
-  lua_getiuservalue(L, -1, CLASS_VERSION);
-  lua_replace(L, -2);
-  return true;
+  bool same = fields == LUA_TBOOLEAN || (fields == LUA_TTABLE && has_fields(L, klass));
+  lua_pop(L, same ? 2 : 3);
+  return same ? class : NULL;
 }
 
 /* core.class_version(class) -> what core.set_class_version was given, or nil when a field was set to
 ** something else, added or removed since */
 static int l_class_version(lua_State *L) {
   lua_settop(L, 1);
-  if (mc__lua_push_version(L, 1)) return 1;
+  const mc_lua_class *class = mc__lua_unchanged(L, 1);
+  if (class) return lua_pushinteger(L, class->version), 1;
   mc__lua_check_class(L, 1);
   lua_pushnil(L);
   return 1;
 }
 
+/* Pushes a list of the fields of the class at 1. */
+static void push_fields(lua_State *L) {
+  lua_Integer n = 0;
+  int list = lua_gettop(L) + 1;
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, 1)) {
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, list, ++n);
+    lua_rawseti(L, list, ++n);
+  }
+}
+
 /* core.set_class_version(class, version, whatever): its version as long as it has the fields that it has now
 ** or, if whatever is true, whatever fields it has */
 static int l_set_class_version(lua_State *L) {
-  lua_Integer count = 0;
   mc__lua_check_class(L, 1);
-  luaL_checkstring(L, 2);
-  lua_settop(L, 3);
+  lua_Integer version = luaL_checkinteger(L, 2);
+  bool whatever = lua_toboolean(L, 3);
+  lua_settop(L, 2);
   mc_lua_class *class = push_class(L, 1);
-  if (lua_toboolean(L, 3)) {
+  if (whatever)
     lua_pushboolean(L, 1);
-  } else {
-    lua_newtable(L);
-    lua_pushnil(L);
-    for (; lua_next(L, 1); count++) {
-      lua_pushvalue(L, -2);
-      lua_insert(L, -2);
-      lua_rawset(L, 5);
-    }
-  }
-  class->fields = count;
+  else
+    push_fields(L);
   lua_setiuservalue(L, 4, CLASS_FIELDS);
-  lua_pushvalue(L, 2);
-  lua_setiuservalue(L, 4, CLASS_VERSION);
+  class->version = version;
   return 0;
 }
 

@@ -205,6 +205,7 @@ void mc__lua_start_here(lua_State *L, mc_lua *M, mc_turn *turn, int name, int fi
 void mc__lua_start(void *ud, mc_turn *turn, mc_reader *arguments) {
   mc_lua *M = ud;
   starting s;
+  if (mc__lua_spawn_at_once(M, turn, arguments)) return;
   starting_init(&s, M, turn, arguments);
   if (start_plain(&s)) return;
   const uint8_t *values = arguments->at;
@@ -283,29 +284,39 @@ static const char *size_or_memory(mc_error code, const char *too_large) {
   return code == MC_E_OUT_OF_MEMORY ? "no memory for the answer" : too_large;
 }
 
-static void answer_there(mc_lua *M, mc_lua_task *t, int n) {
-  mc_lua_why why = {"no memory for the results"};
+/* Writes the results into a reply and sends it, or says why not. */
+static mc_error reply(mc_lua *M, mc_lua_task *t, int first, int n, const mc_lua_ref *made,
+                      mc_lua_why *why) {
   size_t frame;
   mc_turn *turn = t->turn;
-  int first = lua_gettop(t->co) - n + 1;
-  mc_error code = mc__lua_check_results(t->co, t->letters, first, n, &why);
-  mc_buf *out = code ? NULL : mc_reply_begin(M->node, turn, false, &frame);
-  if (!out) {
-    mc_reply_error(M->node, turn, code ? code : MC_E_OUT_OF_MEMORY, why.text);
-    return;
-  }
-  code = mc__lua_write_all(M, t->co, first, n, out, turn->origin, "results", &why);
+  mc_error code = mc__lua_check_results(t->co, t->letters, first, n, why);
+  if (code) return code;
+  mc_buf *out = mc_reply_begin(M->node, turn, false, &frame);
+  if (!out) return MC_E_OUT_OF_MEMORY;
+  if (made && turn->name_len == MC_SPAWN_LEN)
+    mc__lua_write_spawned(M, out, &made->to);
+  else
+    code = mc__lua_write_all(M, t->co, first, n, out, turn->origin, "results", why);
   if (code) {
-    mc__lua_sent(M, code);
     mc_reply_abort(M->node, turn, frame);
-    mc_reply_error(M->node, turn, code, why.text);
-    return;
+  } else {
+    code = mc_reply_commit(M->node, turn, frame);
+    if (code)
+      snprintf(why->text, sizeof why->text, "%s",
+               size_or_memory(code, "the results are too large"));
   }
-  code = mc_reply_commit(M->node, turn, frame);
   mc__lua_sent(M, code);
-  if (code)
-    mc_reply_error(M->node, turn, code,
-                   size_or_memory(code, "the results are too large"));
+  return code;
+}
+
+static void answer_there(mc_lua *M, mc_lua_task *t, int n) {
+  mc_lua_why why = {"no memory for the results"};
+  mc_turn *turn = t->turn;
+  int first = lua_gettop(t->co) - n + 1;
+  const mc_lua_ref *made = mc__lua_spawns(turn) ? mc__lua_test_ref(t->co, first) : NULL;
+  mc_error code = reply(M, t, first, n, made, &why);
+  if (code) mc_reply_error(M->node, turn, code, why.text);
+  if (code && made) mc__lua_unmake(M, &made->to);
 }
 
 /* The traceback is on top of M->L. */

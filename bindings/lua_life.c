@@ -101,6 +101,12 @@ static int l_anchor_gc(lua_State *L) {
   return 0;
 }
 
+void mc__lua_reap_soon(mc_lua *M, mc_actor *a) {
+  if (a->orphan != WANTED) return;
+  list(M, a);
+  mc_task_ready(M->node, &M->reaper);
+}
+
 static void reap_again(mc_node *n, mc_timer *timer) {
   mc_lua *M = (mc_lua *)(void *)((char *)timer - offsetof(mc_lua, reap_timer));
   mc_task_ready(n, &M->reaper);

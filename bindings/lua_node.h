@@ -48,6 +48,16 @@ typedef enum mc_lua_await {
   MC_AWAIT_TURN, /* preempted: it could go on */
 } mc_lua_await;
 
+/* A version of a type. It stands in the registry once for all actors that were made from it. User value:
+** what it looked like when core.set_class_version told its version, or true when that does not matter. */
+typedef struct mc_lua_class {
+  const void *mark;
+  mc_type *type;
+  int reference; /* LUA_NOREF as long as there are none */
+  uint64_t count;
+  lua_Integer version;
+} mc_lua_class;
+
 struct mc_lua_task {
   mc_task base; /* first */
   mc_wait wait;
@@ -65,6 +75,7 @@ struct mc_lua_task {
   int njoints;
   mc_turn *turn;    /* of the handler that it runs, or NULL */
   mc_actor *making; /* runs the init of this actor */
+  mc_made made;     /* the actor elsewhere that it got; instance 0: none */
   mc_lua_handle *handle;
   mc_lua_hold *holds; /* that it opened, as far as they are not collected */
   mc_actor *held;     /* the actor they are on; NULL when it is gone */
@@ -184,6 +195,7 @@ struct mc_lua {
   mc_lua_key keys[MC_KEYS];            /* each where its bytes say */
   lua_CFunction passable[MC_PASSABLE]; /* C functions that awaits can cross */
   /* registry references */
+  uint64_t ref_seed; /* of the hash by which refs are found */
   int error_meta, refs, own_refs, map_meta, bytes_meta, codecs, traces, explain, handles;
   int around_call, around_handler, packed_meta;
   int codec;           /* number of the one that calls use by default */
@@ -411,10 +423,10 @@ void mc__lua_open_preempt(lua_State *L);
 /* lua_call.c */
 void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *outcome);
 int mc__lua_call_method(lua_State *L);
-/* Calls a method of an actor elsewhere with the values from `first` to the top, and awaits the answer: k
-** then calls mc__lua_awaited. Raises what prevents that. */
-int mc__lua_call_there(lua_State *L, mc_lua *M, const mc_lua_ref *ref, const char *method,
-                       int first, lua_KFunction k, lua_KContext ctx);
+/* Asks the own actor of another node to spawn, with the values from `first` to the top for init, and awaits
+** the answer: k, with the class's type for context, then calls mc__lua_awaited. Raises what prevents that. */
+int mc__lua_call_spawn(lua_State *L, mc_lua *M, const mc_lua_ref *ref,
+                       const mc_lua_class *class, int first, lua_KFunction k);
 void mc__lua_open_call(lua_State *L, mc_lua *M);
 
 /* lua_handler.c */
@@ -442,8 +454,9 @@ size_t mc__lua_send(void *ud, uint32_t peer, const uint8_t *bytes, size_t len);
 void mc__lua_open_transport(lua_State *L);
 
 /* lua_signature.c */
-/* Where the metatable of a type keeps what is declared of its methods, and the metatable of its actors. */
-enum { MC_SIGNATURES = 1, MC_LISTED_ERRORS, MC_INSTANCE };
+/* Where the metatable of a type keeps what is declared of its methods, the metatable of its actors, and its
+** mc_lua_class. */
+enum { MC_SIGNATURES = 1, MC_LISTED_ERRORS, MC_INSTANCE, MC_CLASS };
 /* What is declared of the method whose name stands at that index, or NULL. Valid while the actor lives.
 ** Never raises. */
 const char *mc__lua_signature(lua_State *L, const mc_actor *a, int method);
@@ -480,6 +493,8 @@ void mc__lua_push_life(mc_lua *M, lua_State *L, mc_actor *a);
 void mc__lua_keep_object(mc_lua *M, lua_State *L, mc_lua_task *t, const mc_actor *a);
 /* Stops some of those that nobody refers to. */
 void mc__lua_reap(mc_lua *M);
+/* Nobody will know the actor, though references may be left: it is one of those. */
+void mc__lua_reap_soon(mc_lua *M, mc_actor *a);
 /* The stop of such an actor failed for want of memory. */
 void mc__lua_reap_later(mc_lua *M, mc_actor *a);
 void mc__lua_life_over(mc_lua *M, mc_actor *a);
@@ -533,16 +548,6 @@ void mc__lua_holds_over(mc_lua *M, const mc_actor *a);
 void mc__lua_open_hold(lua_State *L);
 
 /* lua_class.c */
-/* A version of a type. It stands in the registry once for all actors that were made from it. User values:
-** what core.set_class_version was given, and what it looked like then: a copy of its fields, or true when
-** that does not matter. */
-typedef struct mc_lua_class {
-  mc_type *type;
-  int reference; /* LUA_NOREF as long as there are none */
-  uint64_t count;
-  lua_Integer fields; /* of the copy */
-} mc_lua_class;
-
 /* Pushes the metatable of the class at index, or nothing and returns NULL: it is none. */
 mc_lua_class *mc__lua_push_class_meta(lua_State *L, int index);
 /* Raises when there is none at that index. */
@@ -552,8 +557,9 @@ mc_type *mc__lua_check_class(lua_State *L, int index);
 int mc__lua_class_reference(lua_State *L, int index, mc_lua_class *class);
 int mc__lua_hold_class(lua_State *L, int index);
 void mc__lua_drop_class(lua_State *L, int klass);
-/* Pushes what core.set_class_version gave the class, or nothing and returns false: it was changed since. */
-bool mc__lua_push_version(lua_State *L, int klass);
+/* Pushes the metatable of a class that has a version; or nothing and returns NULL: it was changed since, or is
+** none. */
+mc_lua_class *mc__lua_unchanged(lua_State *L, int klass);
 void mc__lua_open_class(lua_State *L);
 
 /* lua_actor.c */
@@ -562,11 +568,23 @@ bool mc__lua_exposed(const char *name, size_t len);
 void mc__lua_leave_class(lua_State *L, mc_lua_task *t);
 void mc__lua_finish_init(mc_lua *M, mc_lua_task *t, bool raised);
 void mc__lua_resign(void *ud, mc_actor *actor);
-/* Pushes the reference of a new actor of the class at that index, which has no init; or raises. */
-void mc__lua_make(lua_State *L, mc_lua *M, mc_type *type, int klass);
+/* A new actor of the class at that index, whose metatable is on top and which has no init, without the
+** reference that others have; or raises. mc.on is not told. */
+mc_actor *mc__lua_make(lua_State *L, mc_lua *M, mc_lua_class *class, int klass);
 void mc__lua_open_actor(lua_State *L, mc_lua *M);
 
 /* lua_spawn.c */
+/* Answers a spawn that needs no task: the type stands here, in the version that the message says, and has no
+** init. False, and nothing was done, when it is otherwise. */
+bool mc__lua_spawn_at_once(mc_lua *M, mc_turn *turn, const mc_reader *arguments);
+/* Whether the result of the handler is a new actor that nobody but the caller will know: `spawn`, which
+** core.spawn_there asks for, or another whose name begins so. */
+enum { MC_SPAWN_LEN = 5 };
+bool mc__lua_spawns(const mc_turn *turn);
+/* The answer to core.spawn_there. */
+void mc__lua_write_spawned(mc_lua *M, mc_buf *out, const mc_address *at);
+/* It could not be told: the actor is stopped. */
+void mc__lua_unmake(mc_lua *M, const mc_address *at);
 void mc__lua_open_spawn(lua_State *L);
 
 #endif

@@ -4,11 +4,12 @@
 ** identity. The names of a reference belong to the user: everything else is a function of mc.
 **
 **   M->own_refs[place] = reference    of an actor of this node: places are few and used again
-**   M->refs[address] = reference      of any other: elsewhere, ended, or not of the type that was said
+**   M->refs[hash] = reference         of any other: elsewhere, ended, or not of the type that was said
 **
 ** A reference that outlives its actor goes from the first to the second when another gets its place. Only
 ** actors that live get a place in the first: Lua hashes integers without a seed, and a sender could choose
-** ids that all fall together.
+** ids that all fall together. The hash of the second has one. Where two addresses have one hash the later
+** reference takes the place, which once in 2^64 makes two of one.
 **
 ** As a string an address is "node.incarnation/instance/secret", the numbers and the secret in hex.
 */
@@ -147,15 +148,16 @@ static bool is_of(const mc_lua_ref *ref, const mc_address *to, const mc_type *ty
          ref->type == type && memcmp(ref->to.secret, to->secret, MC_SECRET_SIZE) == 0;
 }
 
-/* Pushes M->refs and the address as its key. */
-static void push_key(mc_lua *M, lua_State *L, const mc_address *to, const mc_type *type) {
-  char key[sizeof to->instance + sizeof to->peer + MC_SECRET_SIZE + sizeof type];
-  memcpy(key, &to->instance, 8);
-  memcpy(key + 8, &to->peer, 4);
-  memcpy(key + 12, to->secret, MC_SECRET_SIZE);
-  memcpy(key + 12 + MC_SECRET_SIZE, &type, sizeof type);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, M->refs);
-  lua_pushlstring(L, key, sizeof key);
+static uint64_t mix(uint64_t h, uint64_t word) {
+  h = (h ^ word) * 0x9e3779b97f4a7c15u;
+  return h ^ h >> 32;
+}
+
+static lua_Integer hash_of(const mc_lua *M, const mc_address *to, const mc_type *type) {
+  uint64_t secret[2], rest = (uintptr_t)type ^ (uint64_t)to->peer << 48;
+  memcpy(secret, to->secret, MC_SECRET_SIZE);
+  return (lua_Integer)mix(mix(mix(mix(M->ref_seed, to->instance), secret[0]), secret[1]),
+                          rest);
 }
 
 /* Pushes M->own_refs and what stands at that place: the reference of an actor that is there, or was. */
@@ -170,9 +172,9 @@ static void make_room(mc_lua *M, lua_State *L, uint32_t index, const mc_lua_ref 
   lua_pushnil(L);
   lua_rawseti(L, -3, (lua_Integer)index + 1);
   if (!ref->to.instance) return; /* its actor was never made */
-  push_key(M, L, &ref->to, ref->type);
-  lua_pushvalue(L, -3);
-  lua_rawset(L, -3);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->refs);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, hash_of(M, &ref->to, ref->type));
   lua_pop(L, 1);
 }
 
@@ -219,19 +221,17 @@ static void push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *typ
                      int uservalues) {
   luaL_checkstack(L, 12, NULL); /* a type's first reference needs 9 */
   if (to->peer == MC_SELF && push_own(M, L, to, type, uservalues)) return;
-  push_key(M, L, to, type);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, -3) == LUA_TNIL) {
+  lua_Integer hash = hash_of(M, to, type);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, M->refs);
+  lua_rawgeti(L, -1, hash);
+  const mc_lua_ref *there = lua_touserdata(L, -1);
+  if (!there || !is_of(there, to, type)) {
     lua_pop(L, 1);
     new_ref(L, type, uservalues)->to = *to;
     lua_pushvalue(L, -1);
-    lua_insert(L, -4);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    return;
+    lua_rawseti(L, -3, hash);
   }
-  lua_replace(L, -3);
-  lua_pop(L, 1);
+  lua_replace(L, -2);
 }
 
 void mc__lua_push_ref(mc_lua *M, lua_State *L, const mc_address *to, mc_type *type) {
@@ -414,6 +414,7 @@ void mc__lua_open_ref(lua_State *L, mc_lua *M) {
                                        {"node_name", l_node_name},
                                        {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
+  mc_node_random(M->node, &M->ref_seed, sizeof M->ref_seed);
   M->refs = mc__lua_weak_table(L, "v");
   M->own_refs = mc__lua_weak_table(L, "v");
 }

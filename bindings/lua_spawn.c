@@ -1,10 +1,12 @@
 /*
-** Spawns on other nodes, as far as they go the same way each time; lua/node.lua knows the rest, and what
-** tokens are for.
+** Spawns on other nodes, as far as they go the same way each time; lua/node.lua knows the rest.
 **
-**   w1  core.spawn_there   ->  call "spawn" of w2's mc.node: name, hash, w1, token, arguments
-**   w2  core.spawn_known   ->  an actor of a type that stands here with that hash and has no init
-**   w1  the answer         ->  the reference, and how many actors w2 has now
+**   w1  core.spawn_there  ->  call "spawn" of w2's mc.node: name, version, arguments
+**   w2  an actor; without a task when its type stands here in that version and has no init
+**   w1  the answer        ->  where the actor is, and how many w2 has now
+**
+** Only the answer knows the actor. Who cannot tell it stops the actor, and so does the caller's node when
+** the caller was cancelled or timed out meanwhile: the number of the call says that it makes an actor.
 */
 #include <lauxlib.h>
 #include <lua.h>
@@ -12,144 +14,182 @@
 
 #include "lua_node.h"
 
-#define ASKED "mooncast.asked"
+static const char MARK;
 
-/* What one node asked of another. User values: that node's record in node.lua, and its mc.node. */
-typedef struct asked {
-  lua_Integer last; /* token */
-  int count;
-  lua_Integer tokens[64]; /* of spawns that are over and that it was not told of */
-} asked;
+/* A node that can be asked to spawn. User value: what hashes a type. */
+typedef struct sibling {
+  const void *mark; /* &MARK */
+  mc_lua_ref ref;   /* its mc.node */
+  uint64_t actors;  /* as far as is known here */
+} sibling;
 
-enum { MOST_TOKENS = sizeof((asked *)NULL)->tokens / sizeof(lua_Integer) };
+static sibling *check_sibling(lua_State *L, int index) {
+  sibling *s = lua_touserdata(L, index);
+  bool is = s && lua_rawlen(L, index) == sizeof *s && s->mark == &MARK;
+  luaL_argcheck(L, is, index, "made by core.sibling");
+  return s;
+}
 
-/* core.asked(sibling, ref) -> for core.spawn_there and core.settled */
-static int l_asked(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  mc__lua_check_ref(L, 2);
-  lua_settop(L, 2);
-  asked *a = lua_newuserdatauv(L, sizeof *a, 2);
-  memset(a, 0, sizeof *a);
-  luaL_setmetatable(L, ASKED);
-  lua_pushvalue(L, 1);
-  lua_setiuservalue(L, 3, 1);
+/* core.sibling(ref, hash) -> for core.spawn_there and core.load. hash(class) gives a type its version. */
+static int l_sibling(lua_State *L) {
+  const mc_lua_ref *ref = mc__lua_check_ref(L, 1);
+  sibling *s = lua_newuserdatauv(L, sizeof *s, 1);
+  s->mark = &MARK;
+  s->ref = *ref;
+  s->actors = 0;
   lua_pushvalue(L, 2);
-  lua_setiuservalue(L, 3, 2);
+  lua_setiuservalue(L, -2, 1);
   return 1;
 }
 
-/* core.settled(asked) -> a list of the tokens to tell; they are not kept any more */
-static int l_settled(lua_State *L) {
-  asked *a = luaL_checkudata(L, 1, ASKED);
-  int count = a->count;
-  lua_createtable(L, count, 0);
-  a->count = 0;
-  for (int i = 0; i < count; i++) {
-    lua_pushinteger(L, a->tokens[i]);
-    lua_rawseti(L, -2, i + 1);
-  }
+static uint64_t actors_here(mc_lua *M) {
+  mc_stats stats;
+  mc_node_stats(M->node, &stats);
+  return stats.actors - 1; /* without the node's own */
+}
+
+/* core.load(sibling) -> how many actors live there; without it, here */
+static int l_load(lua_State *L) {
+  bool here = lua_isnoneornil(L, 1);
+  uint64_t actors = here ? actors_here(mc__lua_of(L)) : check_sibling(L, 1)->actors;
+  lua_pushinteger(L, (lua_Integer)actors);
   return 1;
 }
 
-/* Without memory to tell them in, the last one gives way: the other node remembers it for nothing. */
-static void note(asked *a, lua_Integer token) {
-  if (a->count == MOST_TOKENS) a->count--;
-  a->tokens[a->count++] = token;
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+typedef struct answer {
+  mc_lua *M;
+  mc_type *type;
+  mc_address at;
+} answer;
+
+static int push_made(lua_State *L) {
+  answer *a = lua_touserdata(L, 1);
+  mc__lua_push_ref(a->M, L, &a->at, a->type);
+  return 1;
 }
 
-static int raise_awaited(lua_State *L) { return mc__lua_awaited(L, mc__lua_of(L)); }
-
-/* Returns nil, what was raised, true. */
-static int failed(lua_State *L, mc_lua *M) {
-  mc_lua_task *t = mc__lua_task_current(M);
-  lua_pushnil(L);
-  if (t->failed) {
-    t->failed = false;
-    mc__lua_awaited(L, M);
-    lua_pushvalue(L, -2);
-  } else {
-    lua_pushcfunction(L, raise_awaited);
-    lua_pcall(L, 0, 1, 0);
-  }
-  lua_pushboolean(L, 1);
-  return 3;
-}
-
-static int spawned_k(lua_State *L, int status, lua_KContext token) {
+static int spawned_k(lua_State *L, int status, lua_KContext type) {
   (void)status;
   mc_lua *M = mc__lua_of(L);
-  asked *a = lua_touserdata(L, 1);
-  const mc_lua_task *t = mc__lua_task_current(M);
-  bool answered = !t->failed && !t->code;
-  luaL_checkstack(L, 8, NULL);
-  note(a, answered ? token : -token);
-  if (!answered) return failed(L, M);
-  int ref = lua_gettop(L) - mc__lua_awaited(L, M) + 1;
-  lua_settop(L, ref + 1);
-  lua_getiuservalue(L, 1, 1);
-  lua_insert(L, ref + 1);
-  lua_setfield(L, ref + 1, "load");
-  lua_pushnil(L);
-  lua_replace(L, ref + 1);
-  lua_pushboolean(L, a->count == MOST_TOKENS);
-  return 3;
+  mc_lua_task *t = mc__lua_task_current(M);
+  sibling *s = lua_touserdata(L, 1);
+  mc__lua_awaited(L, M);
+  answer a = {M, (mc_type *)type, t->made.at};
+  if (!a.at.instance)
+    return mc__lua_raise(L, MC_E_MALFORMED, "an answer that is no actor");
+  t->made.at.instance = 0;
+  s->actors = t->made.actors;
+  lua_settop(L, 2); /* there was more on the stack when it was sent */
+  lua_pushcfunction(L, push_made);
+  lua_pushlightuserdata(L, &a);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return 1;
+  mc_unmake(M->node, &a.at);
+  return lua_error(L);
 }
 
-/* core.spawn_there(asked, name, hash, ...) -> ref, nil, whether it is time to tell what settled; or nil,
-** what was raised once the request was sent, true. Raises what prevents that. */
+/* core.spawn_there(sibling, class, ...) -> ref. Raises what its init raised, and what prevents it. */
 static int l_spawn_there(lua_State *L) {
   mc_lua *M = mc__lua_of(L);
-  asked *a = luaL_checkudata(L, 1, ASKED);
-  lua_Integer token = ++a->last;
-  luaL_checkany(L, 3);
+  sibling *s = check_sibling(L, 1);
   luaL_checkstack(L, 8, NULL);
-  lua_getiuservalue(L, 1, 2);
-  const mc_lua_ref *ref = mc__lua_check_ref(L, -1); /* which `asked` keeps */
+  const mc_lua_class *class = mc__lua_unchanged(L, 2);
+  if (!class) {
+    lua_getiuservalue(L, 1, 1);
+    lua_pushvalue(L, 2);
+    lua_call(L, 1, 0);
+    class = mc__lua_unchanged(L, 2);
+  }
+  luaL_argcheck(L, class, 2, "actor type expected");
   lua_pop(L, 1);
-  lua_pushstring(L, mc_peer_name(M->node, MC_SELF, NULL));
-  lua_pushinteger(L, token);
-  lua_rotate(L, 4, 2);
-  return mc__lua_call_there(L, M, ref, "spawn", 2, spawned_k, token);
+  s->actors++; /* others that are asked for meanwhile go elsewhere */
+  return mc__lua_call_spawn(L, M, &s->ref, class, 3, spawned_k);
 }
 
-/* core.spawn_known(name, hash, sender, of_sender, token) -> ref, how many actors there are without the
-** node's own; or nothing: the class is another, or has an init. of_sender[token] is then ref. */
-static int l_spawn_known(lua_State *L) {
-  mc_lua *M = mc__lua_of(L);
-  mc_stats stats;
-  size_t len;
-  luaL_checktype(L, 4, LUA_TTABLE);
-  lua_Integer token = luaL_checkinteger(L, 5);
-  lua_settop(L, 5);
-  for (int i = 3; i >= 1; i--) { /* so that the next one starts by mc__lua_read_plain */
-    const char *s = luaL_checklstring(L, i, &len);
-    mc__lua_push_key(M, L, s, len);
-    lua_pop(L, 1);
-  }
-  const char *name = lua_tolstring(L, 1, &len);
-  mc_type *type = mc_utf8_valid(name, len) ? mc_type_named(M->node, name, len) : NULL;
-  if (!type || !type->definition) return 0;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, type->definition);
-  if (!mc__lua_push_version(L, 6) || !lua_rawequal(L, 2, 7)) return 0;
+/* ---- being asked ----------------------------------------------------------------------------- */
+
+typedef struct making {
+  mc_lua *M;
+  mc_type *type;
+  lua_Integer version;
+  mc_actor *actor;
+} making;
+
+static int make_protected(lua_State *L) {
+  making *m = lua_touserdata(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, m->type->definition);
+  mc_lua_class *class = mc__lua_unchanged(L, 2);
+  if (!class || class->version != m->version) return 0;
   lua_pushliteral(L, "init");
-  if (lua_rawget(L, 6) != LUA_TNIL) return 0;
-  lua_pushboolean(L, 0); /* room for it, before there is an actor */
-  lua_rawseti(L, 4, token);
-  mc__lua_make(L, M, type, 6);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, 4, token);
-  mc_node_stats(M->node, &stats);
-  lua_pushinteger(L, (lua_Integer)stats.actors - 1);
-  return 2;
+  if (lua_rawget(L, 2) != LUA_TNIL) return 0;
+  lua_pop(L, 1);
+  m->actor = mc__lua_make(L, m->M, class, 2);
+  return 0;
+}
+
+/* The name and the version that a message has, and nothing else. */
+static bool read_wanted(const mc_reader *arguments, mc_node *n, making *m) {
+  mc_reader r = *arguments;
+  mc_item array, name, version;
+  if (!mc_read(&r, &array) || array.kind != MC_ARRAY || array.as.count != 2) return false;
+  if (!mc_read(&r, &name) || name.kind != MC_TEXT) return false;
+  if (!mc_read(&r, &version) || version.kind != MC_INT || r.at != r.end) return false;
+  m->version = version.as.integer;
+  m->type = mc_type_named(n, name.as.string.data, name.as.string.len);
+  return m->type && m->type->definition;
+}
+
+bool mc__lua_spawns(const mc_turn *turn) {
+  return turn->actor->instance == 1 && turn->name_len >= MC_SPAWN_LEN &&
+         memcmp(turn->name, "spawn", MC_SPAWN_LEN) == 0;
+}
+
+void mc__lua_write_spawned(mc_lua *M, mc_buf *out, const mc_address *at) {
+  mc_made made = {*at, actors_here(M)};
+  mc_write_made(out, &made);
+}
+
+bool mc__lua_spawn_at_once(mc_lua *M, mc_turn *turn, const mc_reader *arguments) {
+  making m = {.M = M};
+  mc_address at;
+  size_t frame;
+  if (!mc__lua_spawns(turn) || turn->name_len != MC_SPAWN_LEN || turn->context_len ||
+      M->on[MC_ON_ASSIGN] || M->on[MC_ON_READY] || !read_wanted(arguments, M->node, &m) ||
+      !mc__lua_try(M->L, make_protected, &m) || !m.actor)
+    return false;
+  mc_buf *out = mc_reply_begin(M->node, turn, false, &frame);
+  mc_actor_address(m.actor, &at);
+  if (out) mc__lua_write_spawned(M, out, &at);
+  if (!out || mc_reply_commit(M->node, turn, frame)) {
+    mc_actor_end(M->node, m.actor);
+    mc_reply_error(M->node, turn, MC_E_OUT_OF_MEMORY, NULL);
+  }
+  mc_turn_end(M->node, turn);
+  return true;
+}
+
+void mc__lua_unmake(mc_lua *M, const mc_address *at) {
+  mc_actor *a = mc_actor_at(M->node, at);
+  if (a)
+    mc__lua_reap_soon(M, a);
+  else if (at->peer != MC_SELF)
+    mc_unmake(M->node, at);
+}
+
+/* core.asker() -> the name of the node whose message the running handler is for */
+static int l_asker(lua_State *L) {
+  mc_lua *M = mc__lua_of(L);
+  const mc_turn *turn = mc__lua_task_current(M)->turn;
+  lua_pushstring(L, mc_peer_name(M->node, turn ? turn->origin : MC_SELF, NULL));
+  return 1;
 }
 
 void mc__lua_open_spawn(lua_State *L) {
-  static const luaL_Reg functions[] = {{"asked", l_asked},
-                                       {"settled", l_settled},
+  static const luaL_Reg functions[] = {{"sibling", l_sibling},
+                                       {"load", l_load},
                                        {"spawn_there", l_spawn_there},
-                                       {"spawn_known", l_spawn_known},
+                                       {"asker", l_asker},
                                        {NULL, NULL}};
-  luaL_newmetatable(L, ASKED);
-  lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
 }

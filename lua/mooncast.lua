@@ -174,7 +174,8 @@ mc.share = core.share
 
 --- Living -----------------------------------------------------------------------------------------
 
-local type, infos, checked, spawn_here = type, node.infos, node.checked, core.spawn
+local type, infos, checked, asked = type, node.infos, node.checked, node.asked
+local spawn_here, spawn_there = core.spawn, core.spawn_there
 
 local function refuse_target(target)
   local class = type(target) == "table" and (core.class_name(target) and target or target[1])
@@ -191,6 +192,8 @@ function mc.spawn(target, ...)
   local class = type(target) == "table" and target[1]
   if checked[class] and target.on == self_name then return spawn_here(class, ...) end
   if infos[class] then
+    local there = asked[target.on]
+    if there then return spawn_there(there, class, ...) end
     if target.on == nil then check_options(target, spawn_options, "spawn") end
     return node.spawn(target.on or node.least_loaded(), class, ...)
   end

@@ -8,14 +8,14 @@ local _, core = ... -- the binding: bindings/lua_*.c
 
 local node = {
   config = core.config,
-  siblings = {}, -- by name: {name, incarnation, ref, load}
+  siblings = {}, -- by name: {name, incarnation, ref, asked}
+  asked = {}, -- by name, what core.spawn_there asks of the other nodes
   order = {}, -- names, in the order in which the nodes started
   program = {}, -- {main = function, source, defined = list of infos, running}
   class = core.define("mc.node", {}, { reentrant = true }),
   infos = setmetatable({}, { __mode = "k" }), -- class -> {name, site, from_file, everywhere, hash, version}
   by_name = {}, -- type name -> list of infos, oldest first
   received = {}, -- type name -> classes that came over, by hash
-  made = {}, -- sender -> its spawns that it may not want any more: see "Spawning"
 }
 local infos = node.infos
 local self_name = core.node()
@@ -44,7 +44,7 @@ local function forget(name)
   for i = #node.order, 1, -1 do
     if node.order[i] == name then table.remove(node.order, i) end
   end
-  node.made[name] = nil
+  node.asked[name] = nil
   node.siblings[name] = nil -- last: without memory it is told again
 end
 
@@ -85,14 +85,14 @@ function node.peer_up(name, incarnation, secret, barred)
     name = name,
     incarnation = incarnation,
     ref = core.address(name, incarnation, 1, secret, "mc.node"),
-    load = 0,
-    untold = {}, -- of the spawns that were asked of it
     barred = barred,
     listed = false, -- until all is done: without memory it is told again
   }
-  if name ~= self_name then apply_policy(sibling) end
-  sibling.asked = core.asked(sibling, sibling.ref)
   node.siblings[name] = sibling
+  if name ~= self_name then
+    apply_policy(sibling)
+    node.asked[name] = core.sibling(sibling.ref, node.hash_of_class)
+  end
   node.order[#node.order + 1] = name
   sibling.listed = true
 end
@@ -113,7 +113,7 @@ function node.least_loaded()
   node.turn = (node.turn or -1) + 1
   for i = 1, #order do
     local name = order[(node.turn + i - 1) % #order + 1]
-    local load = name == self_name and core.load() - 1 or node.siblings[name].load
+    local load = core.load(node.asked[name])
     if load < least and not is_child(name) then
       best, least = name, load
     end
@@ -146,9 +146,9 @@ local spawning = 0
 -- A node that mc.start_node made ends with its last actor. What that one answered goes first: the
 -- request goes out at the end of the same step, over the host.
 local function end_with_last()
-  if spawning > 0 or core.load() > 1 then return end
+  if spawning > 0 or core.load() > 0 then return end
   core.spawn_task(function()
-    if spawning > 0 or core.load() > 1 then return end
+    if spawning > 0 or core.load() > 0 then return end
     core.cast(node.host(), "stop_node", self_name)
   end)
 end
@@ -224,6 +224,8 @@ function node.hash_of(info)
   return info.hash
 end
 
+function node.hash_of_class(class) return node.hash_of(infos[class]) end
+
 local function same(class, hash)
   local info = class and node.infos[class]
   return info and node.hash_of(info) == hash
@@ -232,66 +234,23 @@ node.same = same
 
 -- The class that a spawn from elsewhere means: our own, one that came before, a module's, or the
 -- sender's. Only when it is neither of the first two is the sender asked where it has it from.
-function node.find_class(name, hash, from)
+function node.find_class(name, hash)
   local class = core.class(name)
   if same(class, hash) then return class end
   local came = node.received[name]
   if came and came[hash] then return came[hash] end
-  return node.find_elsewhere(name, hash, from)
+  return node.find_elsewhere(name, hash)
 end
 
 --- Spawning ---------------------------------------------------------------------------------------
 
--- A spawn that is cancelled or timed out may have made its actor already: the answer, the only one that
--- knows the actor, then finds nobody. So each spawn has a token, a number of its sender's, and the sender
--- tells how it went: the token when the answer came, its negative when the actor is not wanted. Bad news
--- goes out at once, good news by the dozen: what a node remembers for another is bounded by that.
-
-local function tell_settled(sibling)
-  local tokens = core.settled(sibling.asked)
-  table.move(sibling.untold, 1, #sibling.untold, #tokens + 1, tokens)
-  sibling.untold = {}
-  local ok, message = pcall(core.cast, sibling.ref, "settle", self_name, tokens)
-  if ok then return end
-  table.move(tokens, 1, #tokens, #sibling.untold + 1, sibling.untold)
-  error(message, 0)
-end
-
--- A spawn for another node while its actor is made. It stands in node.made[sender] until its sender has told;
--- when the actor is there its reference does.
-local Making = {}
-Making.__index = Making
-
-local function make_for(sender, token)
-  local of_sender = node.made[sender] or {}
-  node.made[sender] = of_sender
-  spawning = spawning + 1
-  local making = setmetatable({ sender = sender, of_sender = of_sender, token = token, ref = false }, Making)
-  of_sender[token] = making
-  return making
-end
-
-local function stop_unwanted(ref) core.spawn_task(pcall, core.stop, ref) end
-
-function Making:__close()
-  local is_wanted = node.made[self.sender] == self.of_sender and self.of_sender[self.token] == self
-  self.of_sender[self.token] = is_wanted and self.ref or nil
-  if self.ref and not is_wanted then stop_unwanted(self.ref) end
-  spawning = spawning - 1
-  if IS_CHILD then end_with_last() end
-end
-
---- A sender tells how its spawns went. What is still being made is stopped when it is there.
-function Node:settle(sender, tokens)
-  local of_sender = node.made[sender] or {}
-  for i = 1, #tokens do
-    local told = tokens[i]
-    local token = told < 0 and -told or told
-    local made = of_sender[token]
-    of_sender[token] = nil
-    if told < 0 and core.is_ref(made) then stop_unwanted(made) end
-  end
-end
+-- Closed when an actor that another node wants is there, or will not be.
+local Making = setmetatable({}, {
+  __close = function()
+    spawning = spawning - 1
+    if IS_CHILD then end_with_last() end
+  end,
+})
 
 -- The types that were spawned here before.
 node.checked = setmetatable({}, { __mode = "k" })
@@ -309,45 +268,33 @@ function node.new(class, ...)
   return core.new(class, ...)
 end
 
-local spawn_there, spawn_known = core.spawn_there, core.spawn_known
-
 --- Spawns on a node of the same host. Returns the ref.
 function node.spawn(where, class, ...)
   if where == self_name then
     check_sites_once(class)
     return core.spawn(class, ...)
   end
-  local sibling = node.siblings[where]
-  if not sibling then core.error("unknown_node", "there is no node " .. tostring(where)) end
-  sibling.load = sibling.load + 1
-  local info = infos[class]
-  local ref, failure, is_time = spawn_there(sibling.asked, info.name, node.hash_of(info), ...)
-  if is_time then pcall(tell_settled, sibling) end
-  if not ref then error(failure, 0) end
-  return ref
+  local asked = node.asked[where] or core.error("unknown_node", "there is no node " .. tostring(where))
+  return core.spawn_there(asked, class, ...)
 end
 
-function Node:spawn(name, hash, from, token, ...)
-  local made = node.made[from]
-  if made then
-    local ref, load = spawn_known(name, hash, from, made, token)
-    if ref then return ref, load end
-  end
-  local making <close> = make_for(from, token)
-  making.ref = core.spawn(node.find_class(name, hash, from), ...)
-  return making.ref, core.load() - 1
+--- What another node's core.spawn_there asks for, as far as the core (bindings/lua_spawn.c) has not done it.
+function Node:spawn(name, hash, ...)
+  spawning = spawning + 1
+  local _ <close> = Making
+  return (core.spawn(node.find_class(name, hash), ...))
 end
 
 --- Spawns by the name of a type that the program defined, for the host.
-function Node:spawn_type(name, where, from, token, ...)
+function Node:spawn_type(name, where, ...)
   local class = core.class(name)
   if not infos[class] then class = node.class_elsewhere(name) end
   if not node.infos[class] then
     core.error("bad_arguments", ("node %s knows no actor type %s: the program must define it"):format(self_name, name))
   end
-  local making <close> = make_for(from, token)
-  making.ref = node.spawn(where or node.least_loaded(), class, ...)
-  return making.ref
+  spawning = spawning + 1
+  local _ <close> = Making
+  return (node.spawn(where or node.least_loaded(), class, ...))
 end
 
 --- Programs ---------------------------------------------------------------------------------------

@@ -90,9 +90,9 @@ local function fetch(name, hash, from)
   return fetching[key]:await(), task
 end
 
---- The class that a spawn from elsewhere means, when this node has not got it yet.
-function node.find_elsewhere(name, hash, from)
-  local module, from_file, class
+--- The class that a message from elsewhere means, when this node has not got it yet.
+function node.find_elsewhere(name, hash)
+  local from, module, from_file, class = core.asker()
   if node.siblings[from] then module, from_file = core.call(node.siblings[from].ref, "origin", name, hash) end
   class = core.class(name)
   if not class and module and pcall(require, module) then
@@ -171,7 +171,7 @@ function node.reload(ref)
   if not sibling then
     core.error("not_permitted", ("%s is on a node of another host: code does not go there"):format(tostring(ref)))
   end
-  return (core.call(sibling.ref, "reload", ref, name, node.hash_of(info), self_name))
+  return (core.call(sibling.ref, "reload", ref, name, node.hash_of(info)))
 end
 
 --- Gives an actor of this node the version of its type that the sender has.

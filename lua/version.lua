@@ -65,11 +65,11 @@ end
 --- A hash of a packed definition that is the same on every node.
 -- @tparam table plain what definition.pack made
 -- @tparam[opt] table context `ref_id(ref)`: what stands for a ref, `tostring` if not given
--- @treturn string 16 hexadecimal digits
+-- @treturn integer
 -- @usage if version.hash(plain) ~= known_hash then send(plain) end
 function version.hash(plain, context)
   local ref_id = context and context.ref_id or tostring
-  return ("%016x"):format(hash_value(FNV_OFFSET, plain, ref_id))
+  return hash_value(FNV_OFFSET, plain, ref_id)
 end
 
 -- Explaining.

@@ -170,6 +170,7 @@ static mc_route begin_remote(mc_node *n, const mc_request *q, mc_sending *s) {
     mc_error code =
         mc__pending_add(n, q->wait, q->to, wait_deadline(q, chosen_deadline(n, q)));
     if (code) return failed(s, code);
+    if (q->makes) q->wait->id |= MC_MAKES;
   }
   s->out = out;
   s->frame = mc__frame_open(out);
@@ -310,14 +311,70 @@ static bool error_there(mc_node *n, uint32_t peer, uint64_t call, mc_error code,
   return true;
 }
 
+/* False: there is no memory. */
+static bool stop_there(mc_node *n, const mc_address *to) {
+  if (mc__peer_refusal(n, to->peer)) return true;
+  mc_buf *out = mc__outbox(n, to->peer);
+  if (!out) return false;
+  mc_envelope e = {.kind = MC_ENV_STOP, .instance = to->instance};
+  memcpy(e.secret, to->secret, MC_SECRET_SIZE);
+  size_t frame = mc__frame_open(out);
+  mc__envelope_write(out, &e);
+  if (!mc__frame_close(out, frame)) return false;
+  n->stats.sent++;
+  mc__outbox_dirty(n, to->peer);
+  return true;
+}
+
+static bool pay(mc_node *n, const mc_owed *o) {
+  return o->call ? error_there(n, o->to.peer, o->call, MC_E_OUT_OF_MEMORY, NULL)
+                 : stop_there(n, &o->to);
+}
+
 bool mc__owed_pay(mc_node *n) {
   while (n->owed_count) {
-    const mc_owed *o = &n->owed[n->owed_count - 1];
-    if (!error_there(n, o->peer, o->call, MC_E_OUT_OF_MEMORY, NULL)) return false;
+    if (!pay(n, &n->owed[n->owed_count - 1])) return false;
     n->owed_count--;
   }
   return true;
 }
+
+static void owe(mc_node *n, uint64_t call, const mc_address *to) {
+  if (n->owed_count < MC_OWED) n->owed[n->owed_count++] = (mc_owed){call, *to};
+}
+
+/* ---- actors made for others ------------------------------------------------------------------ */
+
+void mc_write_made(mc_buf *b, const mc_made *made) {
+  mc_write_array(b, 3);
+  mc__write_uint(b, made->at.instance);
+  mc_write_bytes(b, made->at.secret, MC_SECRET_SIZE);
+  mc__write_uint(b, made->actors);
+}
+
+bool mc_read_made(mc_reader *r, uint32_t peer, mc_made *out) {
+  mc_item array;
+  out->at.peer = peer;
+  bool whole = mc_read(r, &array) && array.kind == MC_ARRAY && array.as.count == 3 &&
+               mc__read_uint(r, &out->at.instance, MC_MAX_ID) &&
+               mc__read_secret(r, out->at.secret) &&
+               mc__read_uint(r, &out->actors, MC_MAX_ID) && r->at == r->end;
+  if (!whole) out->at.instance = 0;
+  return whole;
+}
+
+void mc_unmake(mc_node *n, const mc_address *to) {
+  if (!stop_there(n, to)) owe(n, 0, to);
+}
+
+void mc_unmake_unread(mc_node *n, uint32_t peer, const uint8_t *values, size_t len) {
+  mc_reader r;
+  mc_made made;
+  mc_reader_init(&r, values, len);
+  if (mc_read_made(&r, peer, &made)) mc_unmake(n, &made.at);
+}
+
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 /* When there is no memory even for a short answer it is owed; beyond MC_OWED of them a caller has its
 ** timeout. */
@@ -325,9 +382,8 @@ void mc__answer_error(mc_node *n, uint32_t origin, uint64_t call, mc_error code,
                       const char *message) {
   if (origin == MC_SELF)
     answer_here(n, call, code, message);
-  else if (call && !error_there(n, origin, call, code, message) &&
-           n->owed_count < MC_OWED)
-    n->owed[n->owed_count++] = (mc_owed){call, origin};
+  else if (call && !error_there(n, origin, call, code, message))
+    owe(n, call, &(mc_address){.peer = origin});
 }
 
 void mc_reply_error(mc_node *n, const mc_turn *t, mc_error code, const char *message) {

@@ -261,15 +261,28 @@ static bool message_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
   return true;
 }
 
+static bool answers_made(const mc_envelope *e) {
+  return e->kind == MC_ENV_REPLY && e->call & MC_MAKES;
+}
+
+/* Nobody will read the payload. */
+static void lose(mc_node *n, uint32_t peer, const mc_envelope *e, const mc_reader *r) {
+  size_t len = (size_t)(r->end - r->at);
+  mc__discard(n, r->at, len);
+  if (answers_made(e)) mc_unmake_unread(n, peer, r->at, len);
+}
+
 static void answer_arrived(mc_node *n, uint32_t peer, const mc_envelope *e,
                            mc_reader *r) {
   mc_wait *w = mc__pending_find(n, e->call, peer);
-  mc_outcome o = {
-      .failed = e->kind == MC_ENV_ERROR, .code = (mc_error)e->code, .values = r};
+  mc_outcome o = {.failed = e->kind == MC_ENV_ERROR,
+                  .code = (mc_error)e->code,
+                  .values = r,
+                  .makes = answers_made(e)};
   mc_item text;
   if (!w) {
     n->stats.late_replies++;
-    mc__discard(n, r->at, (size_t)(r->end - r->at));
+    lose(n, peer, e, r);
     return;
   }
   if (o.code != MC_OK) {
@@ -305,7 +318,7 @@ void mc__dispatch_forgo(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t 
   mc_reader_init(&r, bytes, len);
   if (!n->peers[peer]->greeted || !mc__envelope_read(&r, &e, chain)) return;
   n->stats.received++;
-  mc__discard(n, r.at, (size_t)(r.end - r.at));
+  lose(n, peer, &e, &r);
   if (e.kind == MC_ENV_CAST) {
     n->stats.dead_letters++;
     mc__credit_give(n, peer, e.instance, 1);

@@ -73,8 +73,11 @@ void mc__envelope_write(mc_buf *b, const mc_envelope *e);
 bool mc__envelope_read(mc_reader *r, mc_envelope *e, uint64_t chain[MC_MAX_CHAIN]);
 
 /* ---- ids ------------------------------------------------------------------------------------- */
-/* Call and instance ids are a slot and its generation, which counts from 1 and starts over. */
+/* Call and instance ids are a slot and its generation, which counts from 1 and starts over. That of a call
+** has a bit less: the highest of its id says that the call makes an actor. */
 enum { MC_SLOT_BITS = 22, MC_MAX_SLOTS = 1 << MC_SLOT_BITS, MC_GENERATIONS = 0x7fffffff };
+enum { MC_CALL_GENERATIONS = MC_GENERATIONS >> 1 };
+static const uint64_t MC_MAKES = (uint64_t)1 << 52;
 enum { MC_FIRST_INSTANCE = 1 }; /* of the node's own actor */
 
 /* ---- timers (timer.c) ------------------------------------------------------------------------ */
@@ -266,10 +269,11 @@ void mc__probe_arrived(mc_node *n, uint32_t peer, const mc_envelope *e);
 ** it is told, as far as the header came. */
 void mc__dispatch_forgo(mc_node *n, uint32_t peer, const uint8_t *bytes, size_t len);
 
-/* An answer for which there was no memory: call at that peer, out_of_memory. Tried again at each step. */
+/* What there was no memory for: the answer to the call at that peer, out_of_memory; or without a call, the
+** stop of an actor there. Tried again at each step. */
 typedef struct mc_owed {
   uint64_t call;
-  uint32_t peer;
+  mc_address to;
 } mc_owed;
 
 enum { MC_OWED = 64, MC_OWED_MS = 1 };

@@ -1,6 +1,6 @@
 /*
 ** Pending calls: a slab of slots that point to the waits of tasks. A call id is slot and
-** generation (22 and 31 bits), so that a stale answer finds nothing; it also has to come from the
+** generation (22 and 30 bits), so that a stale answer finds nothing; it also has to come from the
 ** node that was asked. An entry exists before the call is sent, because an answer may arrive
 ** inside the send.
 */
@@ -51,7 +51,7 @@ static void wait_release(mc_node *n, mc_wait *w) {
   uint32_t index = (uint32_t)(w->id & (MC_MAX_SLOTS - 1));
   mc_slot *s = &p->slots[index];
   s->wait = NULL;
-  s->generation = s->generation == MC_GENERATIONS ? 1 : s->generation + 1;
+  s->generation = s->generation == MC_CALL_GENERATIONS ? 1 : s->generation + 1;
   s->next_free = p->free;
   p->free = index + 1;
   p->live--;

@@ -174,7 +174,8 @@ export class HostNode {
    * @param {Address} address
    * @param {string} method
    * @param {unknown[]} args
-   * @param {{ timeout?: number, signal?: AbortSignal, trace?: number | true, context?: object }} [options]
+   * @param {{ timeout?: number, signal?: AbortSignal, trace?: number | true, context?: object, makes?: boolean }} [options]
+   *   makes: the result is a new actor; when it comes too late the actor is stopped
    */
   call(address, method, args, options = {}) {
     return this.#ask(address, { method, args, ...options });
@@ -220,6 +221,7 @@ export class HostNode {
       // A handler that was cancelled already was told: what it calls now is to clean up.
       if (request.turn && !request.turn.cancelled) call.abortWith(request.turn.signal);
       peer.pending.set(id, call);
+      if (request.makes) peer.making.add(id);
       request.turn?.waits.add(wait);
       peer.sendTo(address.instance, call.request);
       this.#counters.sent += 1;
@@ -409,8 +411,10 @@ export class HostNode {
 
   #answer(peer, envelope) {
     const call = peer.pending.get(envelope.call);
+    const makes = peer.making.delete(envelope.call) && envelope.kind === Kind.REPLY;
     if (!call) {
       this.#counters.late_replies += 1;
+      if (makes) this.#unmake(decodeResults(envelope.body, {}, this.refs));
       return;
     }
     try {
@@ -419,6 +423,12 @@ export class HostNode {
     } catch (error) {
       call.fail(error);
     }
+  }
+
+  /** Nobody wants the actor any more, and no policy keeps it. */
+  #unmake([ref]) {
+    const { node, incarnation, instance, secret } = addressOf(ref);
+    this.#send(this.#peer(node, incarnation), encodeStop({ call: 0, instance, secret }));
   }
 
   #handled(peer, instance) {

@@ -10,6 +10,8 @@ export const CAST_WINDOW = 1024;
 export class HostPeer {
   /** Calls to this node that were not answered, by call id. */
   pending = new Map();
+  /** The ids of those that make actors, until the answer comes, were it too late. */
+  making = new Set();
   frames = new FrameReader();
   greeted = false;
   /** The version of the wire that it speaks, when that is not ours. */

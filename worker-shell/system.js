@@ -10,7 +10,6 @@ import { checkOptions, checkText } from "./options.js";
 import { currentPlatform } from "./platform.js";
 import { Pool, startThreads } from "./pool.js";
 import { Program } from "./program.js";
-import { Spawns } from "./spawns.js";
 import { VERSION } from "./version.js";
 import { hasRest, restSource } from "./rest.js";
 import { restUrl, wasmUrl } from "./wasm-url.js";
@@ -73,7 +72,6 @@ export class System {
   #closing;
   #foreign = 0;
   #program;
-  #spawns;
   /** Kept, so that nobody takes it for a promise that was dropped. */
   #never = new Promise(() => {});
 
@@ -90,7 +88,6 @@ export class System {
     const { workerUrl } = options;
     const threads = startThreads(Math.max(1, this.#workers), { platform, link: this.#link, workerUrl });
     this.#host = this.#makeHost(codec);
-    this.#spawns = new Spawns(this.#host.name);
     this.#pool = this.#makePool(this.#exposeHost(), threads);
   }
 
@@ -205,7 +202,7 @@ export class System {
   async spawn(type, args = [], { on, ...options } = {}) {
     checkText("type", type);
     const node = this.nodeActor(on ?? this.nodes()[0] ?? "w1");
-    return this.#spawns.ask(node, type, on ?? null, args, options);
+    return node.call("spawn_type", [type, on ?? null, ...args], { ...options, makes: true });
   }
 
   /** What was exposed under this name. @returns {Promise<import("./ref.js").RemoteRef | undefined>} */
@@ -339,7 +336,6 @@ export class System {
 
   #down(node, cause) {
     this.#host.peerDown(node.name, node.incarnation, cause.code);
-    this.#spawns.forget(node.name);
     for (const other of this.#others(node)) {
       this.nodeActor(other.name).cast("peer_down", [node.name, node.incarnation]).catch(() => {});
     }

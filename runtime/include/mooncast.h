@@ -297,6 +297,7 @@ typedef struct mc_outcome {
   const char *message; /* what the answering system says, or NULL */
   size_t message_len;
   mc_reader *values; /* positioned at the array of results, or at value and traceback */
+  bool makes; /* the request's; who cannot take the answer hands it to mc_unmake_unread */
 } mc_outcome;
 
 /* What the language on top of a node does. */
@@ -385,6 +386,9 @@ typedef struct mc_request {
   size_t context_len;
   mc_wait *wait; /* MC_CALL; MC_STOP and MC_CAST: may be NULL, then nobody waits */
   bool direct;   /* may run at once, inside the caller; of a cast: may start so */
+  bool
+      makes; /* a call elsewhere whose answer is mc_write_made's: an actor there that lives only if
+                 ** somebody waits for it */
 } mc_request;
 
 typedef enum mc_route {
@@ -406,6 +410,21 @@ mc_route mc_send_begin(mc_node *n, const mc_request *q, mc_sending *s);
 /* Sends. The wait was registered before; on failure (no memory, too large) nothing was sent. */
 mc_error mc_send_commit(mc_node *n, const mc_request *q, mc_sending *s);
 void mc_send_abort(mc_node *n, const mc_request *q, mc_sending *s);
+
+/* A new actor, and how many its node has then: the results that answer a request with `makes`. */
+typedef struct mc_made {
+  mc_address at;
+  uint64_t actors;
+} mc_made;
+
+void mc_write_made(mc_buf *b, const mc_made *made);
+/* Reads what that peer wrote. False: malformed, and at.instance is 0. */
+bool mc_read_made(mc_reader *r, uint32_t peer, mc_made *out);
+/* Stops an actor of another node that was made for somebody who does not want it any more. Nothing prevents
+** that: without memory it is tried again. */
+void mc_unmake(mc_node *n, const mc_address *to);
+/* The same for what mc_write_made wrote there. */
+void mc_unmake_unread(mc_node *n, uint32_t peer, const uint8_t *values, size_t len);
 
 /* A direct turn turned out to await: its caller's wait is registered as if it had been sent. */
 mc_error mc_turn_defer(mc_node *n, mc_turn *turn, const mc_request *q);

@@ -463,8 +463,7 @@ describe("a hash", function()
 
   it("is the same for the same definition, here and there", function()
     local plain = definition.pack(make(2, "a"), sender())
-    assert.matches("^%x+$", version.hash(plain))
-    assert.equal(16, #version.hash(plain))
+    assert.equal("integer", math.type(version.hash(plain)))
     assert.equal(version.hash(plain), hash(make(2, "a")))
     assert.equal(version.hash(plain), version.hash(through_wire(plain)))
     local copy = definition.unpack(plain, receiver())
@@ -481,9 +480,9 @@ describe("a hash", function()
   it("is another when anything differs", function()
     local seen = {}
     local function add(value)
-      local text = version.hash({ value })
-      assert.is_nil(seen[text])
-      seen[text] = true
+      local hash_of_it = version.hash({ value })
+      assert.is_nil(seen[hash_of_it])
+      seen[hash_of_it] = true
     end
     local values = { 1, 1.0, "1", true, false, "", -0.0, 0.0, 0, 0 / 0, {}, { 1 }, { "1" }, { {} }, { x = 1 } }
     for _, value in ipairs(values) do add(value) end
@@ -501,7 +500,7 @@ describe("a hash", function()
 
   it("is FNV-1a", function()
     -- one node computes it with the same code as any other; this holds it across versions of the code
-    assert.equal("af63e94c860202a3", version.hash(true))
+    assert.equal(0xaf63e94c860202a3, version.hash(true))
   end)
 end)
 
@@ -519,25 +518,25 @@ describe("a version", function()
       core.set_class_version(Type, to)
       return before == nil and core.class_version(Type) == to
     end
-    assert.is_true(renewed "1")
-    assert.equal("1", core.class_version(Type))
+    assert.is_true(renewed(1))
+    assert.equal(1, core.class_version(Type))
     function Type.b() end
-    assert.is_true(renewed "2")
+    assert.is_true(renewed(2))
     function Type.a() return 1 end
-    assert.is_true(renewed "3")
+    assert.is_true(renewed(3))
     Type.a = nil
-    assert.is_true(renewed "4")
+    assert.is_true(renewed(4))
     Type.c, Type.b = Type.b, nil
-    assert.is_true(renewed "5")
-    assert.equal("5", core.class_version(Type))
+    assert.is_true(renewed(5))
+    assert.equal(5, core.class_version(Type))
     assert.is_nil(core.class_version(new_type "Other"))
   end)
 
   it("may hold whatever happens to the methods", function()
     local Type = new_type "Type"
-    core.set_class_version(Type, "1", true)
+    core.set_class_version(Type, 1, true)
     function Type.a() end
-    assert.equal("1", core.class_version(Type))
+    assert.equal(1, core.class_version(Type))
   end)
 
   it("does not keep types alive", function()
@@ -545,7 +544,7 @@ describe("a version", function()
     do
       local Type = new_type "Type"
       function Type.me() return Type end
-      core.set_class_version(Type, "1")
+      core.set_class_version(Type, 1)
       alive[Type] = true
     end
     new_type "Type" -- the newest definition is kept

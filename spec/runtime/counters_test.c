@@ -83,7 +83,7 @@ static void slots(void) {
       mc_node *node = w->node[n].n;
       for (uint32_t s = 0; s < node->pending.count; s++)
         if (!node->pending.slots[s].wait)
-          node->pending.slots[s].generation = generations[i];
+          node->pending.slots[s].generation = generations[i] & MC_CALL_GENERATIONS;
       for (uint32_t s = 0; s < node->actor_count; s++)
         if (!node->actors[s].actor) node->actors[s].generation = generations[i];
     }

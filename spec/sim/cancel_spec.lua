@@ -482,11 +482,13 @@ describe("a spawn elsewhere that is given up", function()
       local till = mc.now() + seconds
       while mc.now() < till do pcall(mc.sleep, till - mc.now()) end
     end
+    local Plain = mc.actor "Plain" -- is made without a task
+    local types = { Worker, Worker, Deaf, Plain }
     local counts, names = { made = 0, timeout = 0, cancelled = 0 }, mc.nodes()
     for _ = 1, rounds do
       local tasks = {}
       for i = 1, 20 do
-        local target = { math.random(4) == 1 and Deaf or Worker, on = names[math.random(#names)] }
+        local target = { types[math.random(#types)], on = names[math.random(#names)] }
         local seconds = math.random(0, 3) / 100
         local limit = i % 2 == 0 and math.random(1, 80) / 1000 or 1000
         tasks[i] = mc.async(function() return mc.deadline(limit, mc.spawn, target, seconds) end)
@@ -505,7 +507,7 @@ describe("a spawn elsewhere that is given up", function()
     return counts
   end
 
-  it("leaves no actor on any node, and remembers little", function()
+  it("leaves no actor on any node", function()
     for seed = 1, 5 do
       local world = new { nodes = 3, delay = { 0, 20 }, seed = seed }
       local handles = {}
@@ -516,18 +518,6 @@ describe("a spawn elsewhere that is given up", function()
       end
       for outcome, count in pairs(sum) do assert.is_true(count > 100, outcome .. " " .. count) end
       for _, name in ipairs(world:names()) do assert.equal(0, world:stats(name).actors, name) end
-      for _, name in ipairs(world:names()) do
-        local check = world:run(name, function()
-          local most, node = 0, require "mooncast.node"
-          for _, of_sender in pairs(node.made) do
-            local count = 0
-            for _ in pairs(of_sender) do count = count + 1 end
-            most = math.max(most, count)
-          end
-          return most
-        end)
-        assert.is_true(case.finish(world, check) <= 64)
-      end
       world:close()
     end
   end)
@@ -548,8 +538,6 @@ describe("a spawn elsewhere that is given up", function()
     world:settle()
     assert.equal(1, world:stats("w2").actors) -- the Worker, which its sender had
     assert.is_nil(world:leftover())
-    local check = world:run("w2", function() return next(require("mooncast.node").made) == nil end)
-    assert.is_true((case.finish(world, check)))
   end)
 end)
 

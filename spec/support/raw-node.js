@@ -92,7 +92,6 @@ class RawPeer {
 
 export class RawNode extends RawPeer {
   #others = 0;
-  #spawned = 0;
 
   /** @param {{ name?: string, greet?: boolean }} [options] */
   constructor({ name = "w1", greet = true } = {}) {
@@ -146,7 +145,7 @@ export class RawNode extends RawPeer {
 
   /** Makes an actor of a type that the program defined. @returns {{ instance: number, secret: Uint8Array, type: string }} */
   spawn(type, args = []) {
-    const { results, value } = this.ask(this.node, "spawn_type", [type, null, "host", ++this.#spawned, ...args]);
+    const { results, value } = this.ask(this.node, "spawn_type", [type, null, ...args]);
     if (!results) throw new Error(String(value));
     return RemoteRef.addressOf(results[0]);
   }
