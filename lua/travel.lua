@@ -92,7 +92,8 @@ end
 
 --- The class that a message from elsewhere means, when this node has not got it yet.
 function node.find_elsewhere(name, hash)
-  local from, module, from_file, class = core.asker()
+  local from = core.asker()
+  local module, from_file, class
   if node.siblings[from] then module, from_file = core.call(node.siblings[from].ref, "origin", name, hash) end
   class = core.class(name)
   if not class and module and pcall(require, module) then

@@ -4,7 +4,8 @@
 
 local mc = require "mooncast"
 local core = require "mooncast.core"
-local RECORD <const> = require "spec.bench.measure".RECORD
+local measure = require "spec.bench.measure"
+local RECORD <const> = measure.RECORD
 
 local Echo = mc.actor "Echo"
 function Echo:echo(value) return value end
@@ -44,6 +45,14 @@ end
 function operations.spawn(n)
   local target = { Echo, on = mc.node() }
   for _ = 1, n do mc.spawn(target) end
+end
+
+-- On another node, both sides: a hundred at a time.
+function operations.spawn_there(n)
+  local target = { Echo, on = "w2" }
+  measure.many(100, function()
+    for _ = 1, n // 100 do mc.spawn(target) end
+  end)
 end
 
 function operations.encode(n)

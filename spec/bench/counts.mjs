@@ -12,17 +12,17 @@ import { fileURLToPath } from "node:url";
 const TOLERANCE = 1.05;
 const CORE_TIMES = 1000; // COUNT in core.c
 const LUA_TIMES = [2000, 6000];
-const LUA_OPERATIONS = ["same_node_call", "same_node_cast", "same_node_hop", "spawn", "encode", "decode"];
+const LUA_OPERATIONS = ["same_node_call", "same_node_cast", "same_node_hop", "spawn", "spawn_there", "encode", "decode"];
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const bounds = new URL("counts.json", import.meta.url);
 const folder = mkdtempSync(join(root, "build/counts-"));
 
 /** Runs a program under callgrind. @returns {Map<string, number>} instructions by what each dump is named */
-function callgrind(...command) {
+function callgrind(workers, ...command) {
   const out = mkdtempSync(join(folder, "run-"));
   const options = ["-q", "--tool=callgrind", `--callgrind-out-file=${join(out, "dump")}`];
-  const env = { ...process.env, LUA_CPATH: "build/native/?.so", MOONCAST_WORKERS: "1" };
+  const env = { ...process.env, LUA_CPATH: "build/native/?.so", MOONCAST_WORKERS: String(workers) };
   execFileSync("valgrind", [...options, ...command], { cwd: root, env, stdio: ["ignore", "ignore", "inherit"] });
   const dumps = readdirSync(out).map((name) => readFileSync(join(out, name), "utf8"));
   return new Map(
@@ -34,14 +34,14 @@ function callgrind(...command) {
 }
 
 function countCore() {
-  const dumps = callgrind("build/bench/core", "count");
+  const dumps = callgrind(1, "build/bench/core", "count");
   dumps.delete("whole");
   return [...dumps].map(([name, total]) => [`core ${name}`, Math.round(total / CORE_TIMES)]);
 }
 
 function countLua(operation) {
   const [few, more] = LUA_TIMES.map((n) =>
-    callgrind("lua5.4", "spec/bench/counts.lua", operation, String(n)).get("whole"));
+    callgrind(operation.endsWith("_there") ? 2 : 1, "lua5.4", "spec/bench/counts.lua", operation, String(n)).get("whole"));
   return [`lua ${operation}`, Math.round((more - few) / (LUA_TIMES[1] - LUA_TIMES[0]))];
 }
 
