@@ -141,9 +141,10 @@ static void request_init(mc_request *q, mc_lua *M, const mc_lua_ref *ref,
 
 /* Sends the call that was begun, whose arguments are written unless `code` says that they could not be, and
 ** awaits it. */
-static int call_written(lua_State *L, mc_lua *M, const mc_request *q, mc_sending *s,
-                        mc_error code, const mc_lua_why *why, lua_KFunction k,
-                        lua_KContext ctx) {
+__attribute__((noinline)) static int call_written(lua_State *L, mc_lua *M,
+                                                  const mc_request *q, mc_sending *s,
+                                                  mc_error code, const mc_lua_why *why,
+                                                  lua_KFunction k, lua_KContext ctx) {
   mc_lua_task *self = mc__lua_task_current(M);
   if (code) {
     mc__lua_sent(M, code);
@@ -439,7 +440,6 @@ void mc__lua_settle(void *ud, mc_wait *wait, const mc_outcome *o) {
   size_t len = values ? (size_t)(o->values->end - values) : 0;
   if (!to) {
     mc__lua_discard(M, values, len);
-    if (o->makes) mc_unmake_unread(M->node, t->wait.peer, values, len);
     return;
   }
   if (o->failed && o->code == MC_E_CANCELLED && t->cancelled) mc__lua_tell(t);

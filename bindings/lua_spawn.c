@@ -25,8 +25,8 @@ typedef struct sibling {
 
 static sibling *check_sibling(lua_State *L, int index) {
   sibling *s = lua_touserdata(L, index);
-  bool is = s && lua_rawlen(L, index) == sizeof *s && s->mark == &MARK;
-  luaL_argcheck(L, is, index, "made by core.sibling");
+  if (!s || lua_rawlen(L, index) != sizeof *s || s->mark != &MARK)
+    luaL_typeerror(L, index, "reference to an actor");
   return s;
 }
 
@@ -58,15 +58,10 @@ static int l_load(lua_State *L) {
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-typedef struct answer {
-  mc_lua *M;
-  mc_type *type;
-  mc_address at;
-} answer;
-
+/* light userdata task, type */
 static int push_made(lua_State *L) {
-  answer *a = lua_touserdata(L, 1);
-  mc__lua_push_ref(a->M, L, &a->at, a->type);
+  const mc_lua_task *t = lua_touserdata(L, 1);
+  mc__lua_push_ref(mc__lua_of(L), L, &t->made.at, lua_touserdata(L, 2));
   return 1;
 }
 
@@ -76,17 +71,16 @@ static int spawned_k(lua_State *L, int status, lua_KContext type) {
   mc_lua_task *t = mc__lua_task_current(M);
   sibling *s = lua_touserdata(L, 1);
   mc__lua_awaited(L, M);
-  answer a = {M, (mc_type *)type, t->made.at};
-  if (!a.at.instance)
-    return mc__lua_raise(L, MC_E_MALFORMED, "an answer that is no actor");
-  t->made.at.instance = 0;
+  if (!t->made.at.instance) return mc__lua_raise(L, MC_E_MALFORMED, "malformed");
   s->actors = t->made.actors;
   lua_settop(L, 2); /* there was more on the stack when it was sent */
   lua_pushcfunction(L, push_made);
-  lua_pushlightuserdata(L, &a);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return 1;
-  mc_unmake(M->node, &a.at);
-  return lua_error(L);
+  lua_pushlightuserdata(L, t);
+  lua_pushlightuserdata(L, (void *)type);
+  bool known = lua_pcall(L, 2, 1, 0) == LUA_OK;
+  if (!known) mc_unmake(M->node, &t->made.at);
+  t->made.at.instance = 0;
+  return known ? 1 : lua_error(L);
 }
 
 /* core.spawn_there(sibling, class, ...) -> ref. Raises what its init raised, and what prevents it. */
@@ -101,7 +95,7 @@ static int l_spawn_there(lua_State *L) {
     lua_call(L, 1, 0);
     class = mc__lua_unchanged(L, 2);
   }
-  luaL_argcheck(L, class, 2, "actor type expected");
+  if (!class) return luaL_typeerror(L, 2, "actor type (made by mc.actor)");
   lua_pop(L, 1);
   s->actors++; /* others that are asked for meanwhile go elsewhere */
   return mc__lua_call_spawn(L, M, &s->ref, class, 3, spawned_k);
@@ -146,8 +140,7 @@ bool mc__lua_spawns(const mc_turn *turn) {
 }
 
 void mc__lua_write_spawned(mc_lua *M, mc_buf *out, const mc_address *at) {
-  mc_made made = {*at, actors_here(M)};
-  mc_write_made(out, &made);
+  mc_write_made(out, at, actors_here(M));
 }
 
 bool mc__lua_spawn_at_once(mc_lua *M, mc_turn *turn, const mc_reader *arguments) {

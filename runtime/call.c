@@ -345,11 +345,11 @@ static void owe(mc_node *n, uint64_t call, const mc_address *to) {
 
 /* ---- actors made for others ------------------------------------------------------------------ */
 
-void mc_write_made(mc_buf *b, const mc_made *made) {
+void mc_write_made(mc_buf *b, const mc_address *at, uint64_t actors) {
   mc_write_array(b, 3);
-  mc__write_uint(b, made->at.instance);
-  mc_write_bytes(b, made->at.secret, MC_SECRET_SIZE);
-  mc__write_uint(b, made->actors);
+  mc__write_uint(b, at->instance);
+  mc_write_bytes(b, at->secret, MC_SECRET_SIZE);
+  mc__write_uint(b, actors);
 }
 
 bool mc_read_made(mc_reader *r, uint32_t peer, mc_made *out) {

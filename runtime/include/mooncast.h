@@ -297,7 +297,7 @@ typedef struct mc_outcome {
   const char *message; /* what the answering system says, or NULL */
   size_t message_len;
   mc_reader *values; /* positioned at the array of results, or at value and traceback */
-  bool makes; /* the request's; who cannot take the answer hands it to mc_unmake_unread */
+  bool makes;        /* the request's */
 } mc_outcome;
 
 /* What the language on top of a node does. */
@@ -417,7 +417,7 @@ typedef struct mc_made {
   uint64_t actors;
 } mc_made;
 
-void mc_write_made(mc_buf *b, const mc_made *made);
+void mc_write_made(mc_buf *b, const mc_address *at, uint64_t actors);
 /* Reads what that peer wrote. False: malformed, and at.instance is 0. */
 bool mc_read_made(mc_reader *r, uint32_t peer, mc_made *out);
 /* Stops an actor of another node that was made for somebody who does not want it any more. Nothing prevents
