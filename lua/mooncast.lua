@@ -522,8 +522,8 @@ end
 local function run_native(fn, source)
   local before = core.timeout(math.huge)
   if source:sub(1, 1) == "@" then node.run_main(nil, source:sub(2), nil, table.unpack(arg or {})) end
-  core.async(fn, table.unpack(arg or {})):await()
   core.timeout(before)
+  core.async(fn, table.unpack(arg or {})):await()
 end
 
 --- The program: runs once, on the first node, after every other node has run the file too. The last

@@ -286,6 +286,20 @@ describe("a program that can never end is explained:", { concurrency: 8 }, () =>
   }
 });
 
+describe("a call of the program", () => {
+  for (const { name, run } of [...TWO, ...ONE]) {
+    it(`waits as long as any other, ${name}`, async () => {
+      const path = program(`limit${++count}.lua`, `
+        local mc, core = require "mooncast", require "mooncast.core"
+        print(core.timeout())
+        mc.main(function() print(core.timeout()) end)`);
+      const { code, stdout } = await run(path);
+      assert.equal(code, 0);
+      assert.match(stdout, /^(nil\n)+$/);
+    });
+  }
+});
+
 describe("a cycle of waits raises deadlock:", { concurrency: 8 }, () => {
   Object.entries(cycles).forEach(([what, [body, cycle]], index) => {
     for (const { name, last, run } of waysFor(index)) {
