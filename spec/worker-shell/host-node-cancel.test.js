@@ -233,7 +233,7 @@ describe("a call that is taken back", () => {
       },
     });
     const calls = [a, c].map((node) => seenBy(node, ref).call("wait").then(() => "done", (e) => e.code));
-    await until(() => b.stats().tasks === 2);
+    await until(() => signals.length === 1 && b.stats().tasks === 2);
     const { instance, secret } = RemoteRef.addressOf(ref);
     const cancel = (node, changes) => {
       const frame = encodeCancel({ call: 1, instance, secret, ...changes });
