@@ -68,7 +68,9 @@ function String:init(pitch, rate)
   for i = 1, length do self.line[i] = 0.0 end
 end
 
+-- The same noise for each blow: chance would give a note much of its tone once and little another time.
 local function strike(line, strength)
+  math.randomseed(#line, 7)
   local soft, softer, sum, push = 0.0, 0.0, 0.0, {}
   for i = 1, #line do
     soft = soft + 0.4 * (math.random() * 2 - 1 - soft)
